@@ -1,0 +1,44 @@
+"""Model endpoints: chat completions and raw inference, named `vendor/model`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from assay.core.results import TaskError, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """What a model endpoint gave: the vendor's parsed JSON body in OpenAI's chat shape (`chat`) or as it came
+    (`inference`), or an error; `usage` counts every attempt's time and the final answer's tokens.
+
+    Error types: `inference_error` (the endpoint refused or could not be reached after the retries), `timeout`.
+    Messages name the vendor, model, status and cause; never a key, a prompt or a header.
+    """
+
+    body: Any = None
+    error: TaskError | None = None
+    usage: Usage = Usage()
+
+
+class Models(Protocol):
+    """Calls models over the vendors that are configured, within each vendor's limits."""
+
+    def problem(self, model: str) -> str | None:
+        """Why `vendor/model` cannot be called (no vendor prefix, unknown vendor, missing key), naming the
+        setting that cures it; None when it can."""
+        ...
+
+    async def chat(self, model: str, request: Mapping[str, Any]) -> ModelReply:
+        """One chat completion. `request` is OpenAI's chat body without `model` and `stream`."""
+        ...
+
+    async def infer(
+        self, model: str, args: Mapping[str, Any], *, num_retries: int | None = None, timeout_seconds: float | None = None
+    ) -> ModelReply:
+        """One raw inference call: `args` is the vendor's own body; the reply's body is the vendor's own."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections. Idempotent."""
+        ...

@@ -1,0 +1,72 @@
+"""What a task type is: a name, a Configuration and a run. One file each in `assay.task_types`."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from assay.core.results import Outcome
+from assay.ports.models import Models
+from assay.ports.sandbox import Sandbox
+from assay.registry.metrics import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a task may use while it runs."""
+
+    models: Models
+    sandbox: Sandbox
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationProblem:
+    """What is wrong with a configuration that its schema alone cannot see; `loc` is inside `configuration`."""
+
+    loc: tuple[str | int, ...]
+    message: str
+
+
+class TaskType(Protocol):
+    """A task type: a class `TaskType` with these members, in a module of `assay.task_types`.
+
+    Locators: before `run`, every string inside the fields of `resolved` that is a locator is replaced by the
+    item's typed value, and every template is rendered. `required_locators` lists the values that must be
+    locators (unknown columns there are refused at creation).
+    """
+
+    name: ClassVar[str]
+    """The wire word, as in `{"task_type": "chat_completion"}`."""
+
+    executes: ClassVar[bool]
+    """Whether the engine runs it (people's questions it does not)."""
+
+    Configuration: ClassVar[type[BaseModel]]
+    """The schema of `configuration`; the API's union, its document and the web form derive from it."""
+
+    resolved: ClassVar[frozenset[str] | None]
+    """The configuration fields in which locators and templates are resolved; None: all of them, recursively."""
+
+    def default_alias(self, configuration: Mapping[str, Any]) -> str:
+        """The alias of a task that was given none."""
+        ...
+
+    def output_aliases(self, configuration: Mapping[str, Any]) -> Sequence[str]:
+        """Aliases of further columns that the task writes beside its own; usually none."""
+        ...
+
+    def required_locators(self, configuration: Mapping[str, Any]) -> Sequence[tuple[tuple[str | int, ...], str]]:
+        """(loc inside configuration, value) of each value that must be a locator."""
+        ...
+
+    def check(self, configuration: Mapping[str, Any], services: Services) -> Sequence[ConfigurationProblem]:
+        """What is wrong with a configuration beyond its schema: an unknown metric, a model that is not
+        configured, source that does not parse."""
+        ...
+
+    def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome | Awaitable[Outcome]:
+        """The task on one item, with the configuration resolved. Returns at once when it needs no waiting;
+        never raises for what the item or the outside did."""
+        ...
