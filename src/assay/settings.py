@@ -39,7 +39,8 @@ def default_vendors() -> dict[str, VendorSettings]:
     """The vendors every server knows: `openai` and `anthropic`, with their usual environment variables."""
     return {
         "openai": VendorSettings(
-            base_url=os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", api_key_env="OPENAI_API_KEY"
+            base_url=os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1",
+            api_key_env="OPENAI_API_KEY",
         ),
         "anthropic": VendorSettings(
             dialect="anthropic",

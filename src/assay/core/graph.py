@@ -29,9 +29,7 @@ def dependencies(nodes: Sequence[Node]) -> dict[str, tuple[str, ...]]:
     writer = {column: node.alias for node in nodes for column in node.writes}
     order = {node.alias: index for index, node in enumerate(nodes)}
     return {
-        node.alias: tuple(
-            sorted({writer[column] for column in node.reads if column in writer}, key=order.__getitem__)
-        )
+        node.alias: tuple(sorted({writer[column] for column in node.reads if column in writer}, key=order.__getitem__))
         for node in nodes
     }
 

@@ -58,9 +58,9 @@ def _walk(value: Any, path: str) -> tuple[bool, Any]:
             cut = path.rfind(".", 0, cut)
         return False, None
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        head, _, tail = path.partition(".")
-        if head.isascii() and head.isdigit() and int(head) < len(value):
-            return (True, value[int(head)]) if not tail else _walk(value[int(head)], tail)
+        head, dot, tail = path.partition(".")
+        if head.isascii() and head.isdigit() and len(head) < 10 and int(head) < len(value):
+            return _walk(value[int(head)], tail) if dot else (True, value[int(head)])
     return False, None
 
 

@@ -68,7 +68,12 @@ class Outcome:
 
     @classmethod
     def failed(
-        cls, error_type: ErrorType, message: str, *, usage: Usage | None = None, detail: Mapping[str, JSON] | None = None
+        cls,
+        error_type: ErrorType,
+        message: str,
+        *,
+        usage: Usage | None = None,
+        detail: Mapping[str, JSON] | None = None,
     ) -> "Outcome":
         """An error outcome; the message is cut at 2,000 characters."""
         if len(message) > 2000:

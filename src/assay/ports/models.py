@@ -1,7 +1,7 @@
 """Model endpoints: chat completions and raw inference, named `vendor/model`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from assay.core.results import TaskError, Usage
@@ -18,7 +18,7 @@ class ModelReply:
 
     body: Any = None
     error: TaskError | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 class Models(Protocol):
@@ -34,7 +34,12 @@ class Models(Protocol):
         ...
 
     async def infer(
-        self, model: str, args: Mapping[str, Any], *, num_retries: int | None = None, timeout_seconds: float | None = None
+        self,
+        model: str,
+        args: Mapping[str, Any],
+        *,
+        num_retries: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> ModelReply:
         """One raw inference call: `args` is the vendor's own body; the reply's body is the vendor's own."""
         ...

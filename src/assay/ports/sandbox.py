@@ -40,7 +40,12 @@ class Sandbox(Protocol):
         ...
 
     async def call_many(
-        self, source: str, calls: Sequence[Mapping[str, Any]], *, timeout: float = 10.0, total_timeout: float = 30.0
+        self,
+        source: str,
+        calls: Sequence[Mapping[str, Any]],
+        *,
+        timeout: float = 10.0,
+        total_timeout: float = 30.0,
     ) -> list[FunctionReturn]:
         """Call the function once a mapping, in order; calls that `total_timeout` cut off are `timeout` errors."""
         ...

@@ -170,7 +170,9 @@ class EvaluationRepository(Protocol):
         """Add it, linked to datasets; returns it with its seq."""
         ...
 
-    async def get(self, account_id: str | None, evaluation_id: str, *, include_archived: bool = False) -> Evaluation | None:
+    async def get(
+        self, account_id: str | None, evaluation_id: str, *, include_archived: bool = False
+    ) -> Evaluation | None:
         """With `datasets` filled. account_id None: any account (the engine's view, never a request's)."""
         ...
 
@@ -243,7 +245,9 @@ class ItemRepository(Protocol):
         """The items of an evaluation in a seq range, in order, with `results`."""
         ...
 
-    def stream(self, evaluation_seq: int, *, include_archived: bool = False, batch: int = 1000) -> AsyncIterator[Sequence[Item]]:
+    def stream(
+        self, evaluation_seq: int, *, include_archived: bool = False, batch: int = 1000
+    ) -> AsyncIterator[Sequence[Item]]:
         """All items in order, in batches, with `results`."""
         ...
 
@@ -325,5 +329,3 @@ class Storage(Protocol):
     async def close(self) -> None:
         """Release connections. Idempotent."""
         ...
-
-

@@ -1,0 +1,233 @@
+"""The durable engine on DBOS: an evaluation is a workflow that enqueues its chunks, each a workflow with one
+preemptible step. Runs on a thread and an event loop of its own, away from the web server's."""
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from assay.ports.engine import Chunk, Job
+
+log = structlog.get_logger()
+
+QUEUE = "assay-chunks"
+APPLICATION_VERSION = "assay-1"
+"""Constant on purpose: the library's own default hashes the source, and an upgrade would strand running work."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Where the engine keeps its state and how it works.
+
+    `database_url` is a synchronous SQLAlchemy URL; `executor_id` names this process for recovery: work that a
+    process of that name left is taken up when it starts again. `poll_seconds` is how often queues are looked at.
+    """
+
+    database_url: str
+    executor_id: str
+    chunks_in_flight: int = 6
+    poll_seconds: float = 0.1
+
+
+class DbosEngine:
+    """One engine a process: the library is a singleton.
+
+    `open_job` is awaited on the engine's loop before any work starts, so that what the job uses belongs to
+    that loop; `close_job` when it stops.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        open_job: Callable[[], Awaitable[Job]],
+        close_job: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._open_job = open_job
+        self._close_job = close_job
+        self._job: Job | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._evaluation: Any = None
+        self._chunk: Any = None
+        self._step: Any = None
+
+    def launch(self) -> None:
+        """Start the thread, the job and the library; unfinished work of this executor goes on by itself.
+        Blocks until that is done, and raises what kept it from being done."""
+        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run_loop, args=(started,), name="engine", daemon=True)
+        self._thread.start()
+        started.result()
+
+    def _run_loop(self, started: concurrent.futures.Future[None]) -> None:
+        loop = _new_loop()
+        asyncio.set_event_loop(loop)
+        self._loop = loop
+        try:
+            loop.run_until_complete(self._open())
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        loop.run_forever()
+        loop.close()
+
+    async def _open(self) -> None:
+        self._job = await self._open_job()
+        self._register()
+        _use_wal(self._settings.database_url)
+        from dbos import DBOS
+
+        DBOS.launch()
+        await DBOS.register_queue_async(
+            QUEUE,
+            worker_concurrency=self._settings.chunks_in_flight,
+            polling_interval_sec=self._settings.poll_seconds,
+            on_conflict="always_update",
+        )
+
+    def _register(self) -> None:
+        # The library's hint to register with its vendor, and its start-up notes, are not for our users.
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        os.environ.setdefault("DBOS__APPVERSION", APPLICATION_VERSION)
+        from dbos import DBOS, DBOSConfig
+        from dbos._serialization import DBOSPortableJSONSerializer
+
+        config: DBOSConfig = {
+            "name": "assay",
+            "system_database_url": self._settings.database_url,
+            "application_version": APPLICATION_VERSION,
+            "executor_id": self._settings.executor_id,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "WARNING",
+            "enable_otlp": False,
+            "scheduler_polling_interval_sec": 3600.0,
+        }
+        DBOS(config=config)
+
+        # The library marks the functions it is given, which methods do not allow.
+        @DBOS.workflow(name="assay.evaluation")
+        async def evaluation(evaluation_id: str) -> None:
+            await self._run_evaluation(evaluation_id)
+
+        @DBOS.step(name="assay.run_chunk", preemptible=True)
+        async def run_chunk(evaluation_id: str, number: int, first: int, last: int) -> None:
+            await self._ready_job.run_chunk(Chunk(evaluation_id, number, first, last))
+
+        @DBOS.workflow(name="assay.chunk")
+        async def chunk(evaluation_id: str, number: int, first: int, last: int) -> None:
+            await self._run_chunk(evaluation_id, number, first, last)
+
+        self._evaluation, self._step, self._chunk = evaluation, run_chunk, chunk
+
+    @property
+    def _ready_job(self) -> Job:
+        assert self._job is not None
+        return self._job
+
+    async def _run_evaluation(self, evaluation_id: str) -> None:
+        """The evaluation's workflow: enqueue every chunk; the last chunk to end settles the evaluation."""
+        from dbos import DBOS, SetWorkflowID
+
+        try:
+            planned = await DBOS.run_step_async({"name": "assay.plan"}, self._plan, evaluation_id)
+        except Exception as error:  # the edge: what kept the job from being planned becomes its status
+            await self._fail(evaluation_id, error)
+            return
+        for number, first, last in planned:
+            with SetWorkflowID(f"{evaluation_id}.{number}"):
+                await DBOS.enqueue_workflow_async(QUEUE, self._chunk, evaluation_id, number, first, last)
+        if not planned:
+            await self._ready_job.finish(evaluation_id, None)
+
+    async def _plan(self, evaluation_id: str) -> list[list[int]]:
+        chunks = await self._ready_job.plan(evaluation_id)
+        return [[chunk.number, chunk.first_seq, chunk.last_seq] for chunk in chunks]
+
+    async def _run_chunk(self, evaluation_id: str, number: int, first: int, last: int) -> None:
+        """A chunk's workflow: run what is left of it, then settle the evaluation if that was the last."""
+        try:
+            await self._step(evaluation_id, number, first, last)
+            await self._ready_job.finish(evaluation_id, None)
+        except Exception as error:  # the edge: see above
+            if type(error).__name__ in ("DBOSWorkflowCancelledError", "DBOSAwaitedWorkflowCancelledError"):
+                raise
+            await self._fail(evaluation_id, error)
+
+    async def _fail(self, evaluation_id: str, error: Exception) -> None:
+        log.error("the job failed", evaluation_id=evaluation_id, exc_info=error)
+        reason = f"the job stopped on an internal error ({type(error).__name__}); the server's log has the details"
+        await self._ready_job.finish(evaluation_id, reason)
+
+    async def start(self, evaluation_id: str) -> None:
+        """Start the evaluation's workflow; a second call changes nothing."""
+        await self._on_loop(self._start(evaluation_id))
+
+    async def _start(self, evaluation_id: str) -> None:
+        from dbos import DBOS, SetWorkflowID
+
+        with SetWorkflowID(evaluation_id):
+            await DBOS.start_workflow_async(self._evaluation, evaluation_id)
+
+    async def cancel(self, evaluation_id: str) -> None:
+        """Cancel the evaluation's workflow and its chunks; running ones stop within about a second."""
+        await self._on_loop(self._cancel(evaluation_id))
+
+    async def _cancel(self, evaluation_id: str) -> None:
+        from dbos import DBOS
+
+        await DBOS.cancel_workflow_async(evaluation_id, cancel_children=True)
+
+    async def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        assert self._loop is not None, "launch() comes first"
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def close(self) -> None:
+        """Stop taking work and end the thread; what is unfinished goes on at the next start. Idempotent."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        from dbos import DBOS
+
+        DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
+        asyncio.run_coroutine_threadsafe(self._shut(), loop).result(timeout=30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=10)
+        self._loop = self._thread = None
+
+    async def _shut(self) -> None:
+        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await self._close_job()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _use_wal(database_url: str) -> None:
+    """Set the write-ahead log on an SQLite file, which the library does not do; it stays set in the file."""
+    if not database_url.startswith("sqlite:///"):
+        return
+    import sqlite3
+
+    connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

@@ -1,0 +1,273 @@
+"""Runs an evaluation's job: plans chunks, runs each item's task graph, stores results as they come and
+settles the evaluation at the end. Everything here may be repeated after a crash and then does what is left."""
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.locators import MissingValue
+from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
+from assay.ports.clock import Clock
+from assay.ports.engine import Chunk
+from assay.ports.storage import Storage
+from assay.registry.task_types import Services, TaskType
+from assay.services.planning import RunnableTask, compile_tasks
+from assay.services.result_writer import ResultWriter
+
+log = structlog.get_logger()
+
+REMEMBERED_EVALUATIONS = 64
+"""Compiled evaluations that are kept; a compiled one is some kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """An evaluation ready to run: its compiled tasks, each after those it waits for, and their aliases."""
+
+    seq: int
+    tasks: tuple[RunnableTask, ...]
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSizes:
+    """How an evaluation is split: `largest` items a chunk, but at least `parts` chunks where there are items
+    enough for chunks of `smallest`, so that a few workers can share even a small evaluation."""
+
+    largest: int = 256
+    smallest: int = 32
+    parts: int = 4
+
+    def size(self, items: int) -> int:
+        """The chunk size for an evaluation of that many items."""
+        return max(min(self.largest, items // self.parts), self.smallest)
+
+
+class Execution:
+    """The job of evaluations. Belongs to one event loop, the engine's."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        writer: ResultWriter,
+        task_types: Mapping[str, TaskType],
+        services: Services,
+        clock: Clock,
+        *,
+        chunk_sizes: ChunkSizes,
+    ) -> None:
+        self._storage = storage
+        self._writer = writer
+        self._task_types = task_types
+        self._services = services
+        self._clock = clock
+        self._chunk_sizes = chunk_sizes
+        self._compiled: dict[str, _Running] = {}
+
+    async def plan(self, evaluation_id: str) -> list[Chunk]:
+        """Split the evaluation into chunks: the same ones whenever it is asked. None for an evaluation that
+        is gone or no longer running."""
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
+            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+                return []
+            size = self._chunk_sizes.size(evaluation.progress.total)
+            bounds = await unit.items.bounds(evaluation.seq, size)
+        if evaluation.started_at is None:
+            async with self._storage.write() as unit:
+                await unit.evaluations.set_status(
+                    evaluation.seq, EvaluationStatus.RUNNING, None, started_at=self._clock.now(), only_if="running"
+                )
+        return [Chunk(evaluation_id, number, first, last) for number, (first, last) in enumerate(bounds)]
+
+    async def run_chunk(self, chunk: Chunk) -> None:
+        """Run what the chunk's items still lack. Returns when every result is durable."""
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
+            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+                return
+            items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+        running = self._running(evaluation)
+        todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
+        runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
+        try:
+            await asyncio.gather(*runs)
+        finally:
+            for run in runs:
+                run.cancel()
+        await self._writer.flushed()
+
+    async def finish(self, evaluation_id: str, failure: str | None) -> None:
+        """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
+
+        Counts the stored rows once more, so the final counters are what is there. `failed` when the job
+        failed or every task failed on every item; otherwise `completed`, with the errors counted.
+        """
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
+        if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+            return
+        if failure is None and evaluation.progress.pending > 0:
+            return
+        aliases = tuple(task.alias for task in evaluation.tasks if self._task_types[task.task_type].executes)
+        async with self._storage.write() as unit:
+            await unit.evaluations.recount(evaluation.seq, aliases)
+            counted = await unit.evaluations.get(None, evaluation_id, include_archived=True)
+            if counted is None or (failure is None and counted.progress.pending > 0):
+                return
+            status, reason = _verdict(counted, len(aliases), failure)
+            await unit.evaluations.set_status(
+                counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
+            )
+        self._compiled.pop(evaluation_id, None)
+
+    def _running(self, evaluation: Evaluation) -> _Running:
+        found = self._compiled.get(evaluation.id)
+        if found is None:
+            tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
+            found = _Running(evaluation.seq, tasks, tuple(task.alias for task in tasks))
+            while len(self._compiled) >= REMEMBERED_EVALUATIONS:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[evaluation.id] = found
+        return found
+
+    async def _run_item(self, running: _Running, item: Item) -> None:
+        state = _ItemState(running, item)
+        waiting: dict[asyncio.Future[Outcome], RunnableTask] = {}
+        try:
+            while True:
+                fresh: list[Result] = []
+                while (task := state.next_ready()) is not None:
+                    outcome = self._begin(task, state)
+                    if isinstance(outcome, Outcome):
+                        fresh.extend(state.settle(task, outcome))
+                    else:
+                        waiting[outcome] = task
+                if fresh:
+                    self._store(running, state, fresh)
+                if not waiting:
+                    return
+                done = await self._first_done(waiting)
+                for future in done:
+                    task = waiting.pop(future)
+                    self._store(running, state, state.settle(task, _outcome_of(task, future)))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    @staticmethod
+    async def _first_done(waiting: Mapping["asyncio.Future[Outcome]", RunnableTask]) -> set["asyncio.Future[Outcome]"]:
+        if len(waiting) == 1:
+            (only,) = waiting
+            await asyncio.wait((only,))
+            return {only}
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return done
+
+    def _begin(self, task: RunnableTask, state: "_ItemState") -> "Outcome | asyncio.Future[Outcome]":
+        """Start a task on an item: its outcome when it needs no waiting, else the future of it."""
+        broken = state.broken_upstream(task)
+        if broken is not None:
+            return Outcome.failed(ErrorType.UPSTREAM_ERROR, f"the task {broken!r}, which this one reads, failed")
+        try:
+            configuration = task.resolve(state.values)
+            outcome = task.task_type.run(configuration, self._services)
+        except MissingValue as missing:
+            return Outcome.failed(ErrorType.MISSING_FIELD, str(missing))
+        except Exception as error:
+            return _unexpected(task, error)
+        if inspect.isawaitable(outcome):
+            return asyncio.ensure_future(outcome)
+        return outcome
+
+    def _store(self, running: _Running, state: "_ItemState", results: Sequence[Result]) -> None:
+        self._writer.add(running.seq, results, aliases=running.aliases, finished=state.finished, failed=state.failed)
+
+
+class _ItemState:
+    """One item while its tasks run: its values so far, and what is still to do."""
+
+    __slots__ = ("_errored", "_left", "_seq", "_stored", "failed", "running", "values")
+
+    def __init__(self, running: _Running, item: Item) -> None:
+        self.running = running
+        self.values = item.merged
+        self._seq = item.seq
+        self._stored = set(item.results)
+        self._errored = {a for a, result in item.results.items() if result.status is ResultStatus.ERRORED}
+        self.failed = bool(self._errored)
+        for alias, result in item.results.items():
+            if result.status is ResultStatus.SKIPPED:
+                self.values[alias] = None
+        self._left = [task for task in running.tasks if task.alias not in self._stored]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every task has its result."""
+        return all(alias in self._stored for alias in self.running.aliases)
+
+    def next_ready(self) -> RunnableTask | None:
+        """A task that waits for nothing any more; it counts as begun."""
+        for index, task in enumerate(self._left):
+            if all(alias in self._stored for alias in task.waits_for):
+                return self._left.pop(index)
+        return None
+
+    def broken_upstream(self, task: RunnableTask) -> str | None:
+        """The alias of a failed task that this one reads, if any."""
+        return next((alias for alias in task.waits_for if alias in self._errored), None)
+
+    def settle(self, task: RunnableTask, outcome: Outcome) -> list[Result]:
+        """The results of an outcome, which also become the item's values."""
+        results = [self._result(task.alias, outcome, outcome.value, outcome.usage)]
+        results.extend(self._result(column, outcome, outcome.columns.get(column), None) for column in task.writes[1:])
+        for result in results:
+            self._stored.add(result.alias)
+            if result.status is ResultStatus.ERRORED:
+                self.failed = True
+                self._errored.add(result.alias)
+                self.values.pop(result.alias, None)
+            else:
+                self.values[result.alias] = result.value
+        return results
+
+    def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
+        return Result(
+            self.running.seq,
+            self._seq,
+            alias,
+            ResultStatus.ERRORED if outcome.error is not None else ResultStatus.COMPLETED,
+            None if outcome.error is not None else value,
+            outcome.error,
+            usage,
+            outcome.detail if usage is outcome.usage else None,
+        )
+
+
+def _outcome_of(task: RunnableTask, future: "asyncio.Future[Outcome]") -> Outcome:
+    if future.cancelled():
+        raise asyncio.CancelledError
+    error = future.exception()
+    return future.result() if error is None else _unexpected(task, error)
+
+
+def _unexpected(task: RunnableTask, error: BaseException) -> Outcome:
+    """A fault of ours, or of a task type, on one item: said without the item's text, logged without it too."""
+    log.error("task raised", task_type=task.spec.task_type, alias=task.alias, error=type(error).__name__)
+    return Outcome(error=TaskError(ErrorType.INTERNAL_ERROR, f"{task.spec.task_type} raised {type(error).__name__}"))
+
+
+def _verdict(evaluation: Evaluation, tasks: int, failure: str | None) -> tuple[EvaluationStatus, str | None]:
+    if failure is not None:
+        return EvaluationStatus.FAILED, failure
+    progress = evaluation.progress
+    if progress.total and progress.errors >= progress.total * tasks:
+        return EvaluationStatus.FAILED, "every task failed on every item; see the items' task_errors"
+    if progress.errors:
+        return EvaluationStatus.COMPLETED, f"{progress.failed} of {progress.total} items have a task that failed"
+    return EvaluationStatus.COMPLETED, None
