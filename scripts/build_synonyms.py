@@ -4,8 +4,8 @@
 
 The table is gzipped ASCII text, sorted, one entry a line: `<pos><word>TAB<names>` gives the names of all
 synsets that hold the word as that part of speech (n, v, a, r), and `<POS><form>TAB<bases>` (N, V, A, R) is an
-irregular form. Names of several words, and names with capitals, are left out: METEOR compares single
-lower-case words, so they never match. The same input gives the same bytes.
+irregular form. Names of several words, and names with capitals, are not among the names: METEOR compares
+single lower-case words, so they never match. The same input gives the same bytes.
 """
 
 import argparse
@@ -30,10 +30,16 @@ def synsets(dict_dir: Path, part: str) -> Iterator[list[str]]:
 
 
 def indexed_words(dict_dir: Path, part: str) -> set[str]:
-    """The single words that WordNet's own index lists for a part of speech."""
+    """The words that WordNet's own index lists for a part of speech."""
     lines = (dict_dir / f"index.{part}").read_text("ascii").splitlines()
-    words = {line.split(" ", 1)[0] for line in lines if not line.startswith(" ")}
-    return {word for word in words if "_" not in word}
+    return {line.split(" ", 1)[0] for line in lines if not line.startswith(" ")}
+
+
+def irregular_forms(dict_dir: Path, part: str) -> dict[str, list[str]]:
+    """The base forms of each irregular single word; of a form listed twice the later line counts."""
+    lines = (dict_dir / f"{part}.exc").read_text("ascii").splitlines()
+    forms = {form: bases for form, *bases in (line.split() for line in lines)}
+    return {form: bases for form, bases in forms.items() if "_" not in form}
 
 
 def entries(dict_dir: Path) -> Iterator[str]:
@@ -43,20 +49,17 @@ def entries(dict_dir: Path) -> Iterator[str]:
         for synset in synsets(dict_dir, part):
             comparable = [name for name in synset if "_" not in name and name == name.lower()]
             for name in synset:
-                if "_" not in name:
-                    names[name.lower()].update(comparable)
+                names[name.lower()].update(comparable)
         if set(names) != indexed_words(dict_dir, part):
             raise SystemExit(f"data.{part} and index.{part} hold different words")
+        irregular = irregular_forms(dict_dir, part)
+        # Words of several words are reached only as the base of an irregular form (`comics`: `comic_strip`).
+        reached = {base for bases in irregular.values() for base in bases}
         for word, found in names.items():
-            if found:
+            if found and ("_" not in word or word in reached):
                 yield f"{pos}{word}\t{' '.join(sorted(found))}"
-        irregular: dict[str, list[str]] = {}
-        for line in (dict_dir / f"{part}.exc").read_text("ascii").splitlines():
-            form, *bases = line.split()
-            irregular[form] = bases
         for form, bases in irregular.items():
-            if "_" not in form:
-                yield f"{pos.upper()}{form}\t{' '.join(base for base in bases if '_' not in base)}"
+            yield f"{pos.upper()}{form}\t{' '.join(bases)}"
 
 
 def build(dict_dir: Path, table: Path) -> int:

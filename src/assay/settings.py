@@ -1,19 +1,29 @@
 """Settings: environment variables `ASSAY_*`, then `assay.toml`, then these defaults."""
 
 import os
+import re
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com"
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class VendorSettings(BaseModel):
     """A vendor of models: where it is, where its key is, and how hard it may be pressed.
 
-    `api_key_env` names the environment variable that holds the key; a vendor with neither that variable set
-    nor `api_key_required = false` cannot be called. Times are seconds.
+    `api_key_env` names the environment variable that holds the key; keys stand nowhere else. Unless
+    `api_key_required` says otherwise, a vendor that names one needs it set, except on loopback, where local
+    servers want none. `concurrency` bounds the calls in flight in a process, `timeout` each attempt, and
+    `max_attempts` the attempts of a call. Times are seconds, sizes bytes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -21,12 +31,54 @@ class VendorSettings(BaseModel):
     dialect: Literal["openai", "anthropic"] = "openai"
     base_url: str
     api_key_env: str | None = None
-    api_key_required: bool = True
+    api_key_required: bool | None = None
     concurrency: PositiveInt = 200
     timeout: PositiveFloat = 120.0
     connect_timeout: PositiveFloat = 10.0
     max_attempts: PositiveInt = 5
-    headers: dict[str, str] = Field(default_factory=dict)
+    max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 - reading it checks it
+        except ValueError as error:
+            raise ValueError("not a URL") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+            raise ValueError("must begin with http:// or https:// and name a host")
+        if parts.username is not None or parts.fragment:
+            raise ValueError("must hold no user, password or fragment; name the key's variable in api_key_env")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name) or name.lower() in ("content-length", "transfer-encoding", "host"):
+                raise ValueError(f"{name!r} cannot be set as a header")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the value of {name!r} holds characters that no header may hold")
+        return headers
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether calls are refused while the key's variable is not set."""
+        if self.api_key_required is not None:
+            return self.api_key_required
+        return self.api_key_env is not None and not is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def default_data_dir() -> Path:
@@ -36,16 +88,22 @@ def default_data_dir() -> Path:
 
 
 def default_vendors() -> dict[str, VendorSettings]:
-    """The vendors every server knows: `openai` and `anthropic`, with their usual environment variables."""
+    """The vendors every server knows: `openai` and `anthropic`, with their usual environment variables.
+
+    At another address than the vendor's own, a key is sent when its variable is set and not required."""
+    openai_url = os.environ.get("OPENAI_BASE_URL")
+    anthropic_url = os.environ.get("ANTHROPIC_BASE_URL")
     return {
         "openai": VendorSettings(
-            base_url=os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1",
+            base_url=openai_url or OPENAI_URL,
             api_key_env="OPENAI_API_KEY",
+            api_key_required=(openai_url or OPENAI_URL).rstrip("/") == OPENAI_URL,
         ),
         "anthropic": VendorSettings(
             dialect="anthropic",
-            base_url=os.environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com",
+            base_url=anthropic_url or ANTHROPIC_URL,
             api_key_env="ANTHROPIC_API_KEY",
+            api_key_required=(anthropic_url or ANTHROPIC_URL).rstrip("/") == ANTHROPIC_URL,
         ),
     }
 
@@ -72,6 +130,20 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)
+
+    @field_validator("vendors", mode="before")
+    @classmethod
+    def _built_in_vendors_keep_the_rest(cls, vendors: Any) -> Any:
+        """`[vendors.openai] concurrency = 50` changes that one setting; a base_url makes the vendor anew."""
+        if not isinstance(vendors, dict):
+            return vendors
+        known = {name: vendor.model_dump() for name, vendor in default_vendors().items()}
+        return {
+            name: {**known[name], **given}
+            if name in known and isinstance(given, dict) and "base_url" not in given
+            else given
+            for name, given in vendors.items()
+        }
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ words of `KINDS`. Control: `GET /_calls`, `POST /_script` (a list of steps), `PO
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -191,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self._endpoint.connections += 1
         self._endpoint._open.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._drained.set()
         self._endpoint._open.discard(self)
@@ -471,10 +472,8 @@ def main() -> None:
         run = asyncio.run
     else:
         run = uvloop.run
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         run(_serve(arguments.port, arguments.latency))
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -192,9 +192,9 @@ def _own_memory(member: psutil.Process, otherwise: int) -> int:
 
 
 @contextlib.contextmanager
-def running_server(data_dir: Path, **environment: str) -> Iterator[ServerProcess]:
+def running_server(data_dir: Path, port: int | None = None, **environment: str) -> Iterator[ServerProcess]:
     """A started server that is gone when the block ends."""
-    server = ServerProcess(data_dir, environment)
+    server = ServerProcess(data_dir, environment, port=port or free_port())
     try:
         server.start()
         yield server

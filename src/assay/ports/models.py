@@ -10,9 +10,11 @@ from assay.core.results import TaskError, Usage
 @dataclass(frozen=True, slots=True)
 class ModelReply:
     """What a model endpoint gave: the vendor's parsed JSON body in OpenAI's chat shape (`chat`) or as it came
-    (`inference`), or an error; `usage` counts every attempt's time and the final answer's tokens.
+    (`inference`), or an error; `usage` holds the last attempt's round trip (no waiting for a place or
+    between attempts), the number of attempts (0: refused before any) and the final answer's tokens.
 
-    Error types: `inference_error` (the endpoint refused or could not be reached after the retries), `timeout`.
+    Error types: `inference_error` (the endpoint refused or could not be reached after the retries), `timeout`,
+    `invalid_input` (the request cannot be said in the vendor's wire).
     Messages name the vendor, model, status and cause; never a key, a prompt or a header.
     """
 
@@ -41,7 +43,9 @@ class Models(Protocol):
         num_retries: int | None = None,
         timeout_seconds: float | None = None,
     ) -> ModelReply:
-        """One raw inference call: `args` is the vendor's own body; the reply's body is the vendor's own."""
+        """One raw inference call: `args` is the vendor's own body, to which `model` is added; the reply's body is
+        the vendor's own. `num_retries` are attempts after the first, `timeout_seconds` bounds each of them;
+        None: as the vendor is configured."""
         ...
 
     async def close(self) -> None:

@@ -9,13 +9,15 @@ from typing import Any, TypedDict
 import uuid_utils
 
 from assay.core.datasets import Dataset, DatasetItem, content_hash
-from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
+from assay.core.errors import InvalidInput, NotFound, RuleViolation
 from assay.core.identity import Caller
 from assay.core.paging import Page, PageRequest
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, TextFilter, UnitOfWork
+from assay.services.rows import check_files, check_rows
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
+Rows = list[Row]
 Files = Mapping[str, str]
 
 
@@ -24,7 +26,7 @@ class NewDataset:
     """A dataset to make: its rows in order, and for each row the ids of its files by field, if any are given."""
 
     name: str
-    rows: Sequence[Row]
+    rows: Rows
     files: Sequence[Files] | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ class Datasets:
         return restored
 
     async def add_items(
-        self, caller: Caller, dataset_id: str, rows: Sequence[Row], files: Sequence[Files] | None = None
+        self, caller: Caller, dataset_id: str, rows: Rows, files: Sequence[Files] | None = None
     ) -> Sequence[DatasetItem]:
         """Add rows as one new version; returns their items in order. RuleViolation when archived."""
         by_row = _files_by_row(rows, files)
@@ -168,9 +170,11 @@ class Datasets:
 
         RuleViolation when the item was deleted, its dataset is archived or a file id names nothing.
         """
-        _refuse_unknown_files(files)
+        check_rows([data])
+        check_files([files or {}], 1)
+        dataset_id = await self._dataset_of(caller, item_id)
         async with self._storage.write() as work:
-            item, dataset = await _open_item(work, caller, item_id)
+            dataset, item = await _open_item(work, caller, dataset_id, item_id)
             dataset = await _next_version(work, dataset)
             kept = item.files if keep_files else files
             changed = replace(
@@ -190,11 +194,21 @@ class Datasets:
 
         RuleViolation when it was taken out already or its dataset is archived.
         """
+        dataset_id = await self._dataset_of(caller, item_id)
         async with self._storage.write() as work:
-            item, dataset = await _open_item(work, caller, item_id)
+            dataset, item = await _open_item(work, caller, dataset_id, item_id)
             dataset = await _next_version(work, dataset)
             await work.dataset_items.close_versions(dataset.id, [item.id], dataset.current_version_num)
         return replace(item, end_version=dataset.current_version_num)
+
+    async def _dataset_of(self, caller: Caller, item_id: str) -> str:
+        """The dataset of an item, which never changes. Read ahead of a change so that the change can lock the
+        dataset first, as every other change does: two of them then cannot wait for each other."""
+        async with self._storage.read() as work:
+            item = await work.dataset_items.get(caller.account_id, item_id, include_archived=True)
+        if item is None:
+            raise NotFound("dataset item", item_id)
+        return item.dataset_id
 
 
 async def _existing(work: UnitOfWork, caller: Caller, dataset_id: str, *, include_archived: bool) -> Dataset:
@@ -211,15 +225,15 @@ async def _writable(work: UnitOfWork, caller: Caller, dataset_id: str) -> Datase
     return dataset
 
 
-async def _open_item(work: UnitOfWork, caller: Caller, item_id: str) -> tuple[DatasetItem, Dataset]:
-    """The item's current version and its dataset, both fit to be changed."""
+async def _open_item(work: UnitOfWork, caller: Caller, dataset_id: str, item_id: str) -> tuple[Dataset, DatasetItem]:
+    """The dataset and the item's current version, both fit to be changed."""
+    dataset = await _writable(work, caller, dataset_id)
     item = await work.dataset_items.get(caller.account_id, item_id, include_archived=True)
     if item is None:
         raise NotFound("dataset item", item_id)
-    dataset = await _writable(work, caller, item.dataset_id)
     if item.end_version is not None:
         raise RuleViolation(f"dataset item {item_id} was deleted in version {item.end_version} of its dataset")
-    return item, dataset
+    return dataset, item
 
 
 async def _next_version(work: UnitOfWork, dataset: Dataset) -> Dataset:
@@ -249,21 +263,8 @@ def _new_items(
     ]
 
 
-def _files_by_row(rows: Sequence[Row], files: Sequence[Files] | None) -> list[Files | None]:
-    """Each row's files. Raises InvalidInput for no rows or another number of files than rows."""
-    if not rows:
-        raise InvalidInput([Problem(("body", "data"), "give at least one row", "too_short")])
-    if files is None:
-        return [None] * len(rows)
-    if len(files) != len(rows):
-        message = f"files go with data row by row: {len(files)} for {len(rows)} rows"
-        raise InvalidInput([Problem(("body", "files"), message, "length_mismatch")])
-    for row_files in files:
-        _refuse_unknown_files(row_files)
-    return [row_files or None for row_files in files]
-
-
-def _refuse_unknown_files(files: Files | None) -> None:
-    """Nothing can be uploaded to this server yet, so every file id is unknown."""
-    for field, file_id in (files or {}).items():
-        raise RuleViolation(f"files.{field}: no uploaded file has the id {file_id[:100]!r}")
+def _files_by_row(rows: Rows, files: Sequence[Files] | None) -> list[Files | None]:
+    """Each row's files, None for none. Raises what `check_rows` and `check_files` raise."""
+    check_rows(rows)
+    check_files(files, len(rows))
+    return [None] * len(rows) if files is None else [row_files or None for row_files in files]

@@ -20,6 +20,9 @@ QUEUE = "assay-chunks"
 APPLICATION_VERSION = "assay-1"
 """Constant on purpose: the library's own default hashes the source, and an upgrade would strand running work."""
 
+EVALUATIONS_AT_ONCE = 4
+"""How many evaluations can use their full share of chunks at a time; the queue takes them in turn."""
+
 T = TypeVar("T")
 
 
@@ -29,6 +32,7 @@ class EngineSettings:
 
     `database_url` is a synchronous SQLAlchemy URL; `executor_id` names this process for recovery: work that a
     process of that name left is taken up when it starts again. `poll_seconds` is how often queues are looked at.
+    `chunks_in_flight` is an evaluation's share; four evaluations may have that many each at a time.
     """
 
     database_url: str
@@ -59,6 +63,8 @@ class DbosEngine:
         self._evaluation: Any = None
         self._chunk: Any = None
         self._step: Any = None
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._closing = False
 
     def launch(self) -> None:
         """Start the thread, the job and the library; unfinished work of this executor goes on by itself.
@@ -90,7 +96,8 @@ class DbosEngine:
         DBOS.launch()
         await DBOS.register_queue_async(
             QUEUE,
-            worker_concurrency=self._settings.chunks_in_flight,
+            worker_concurrency=EVALUATIONS_AT_ONCE * self._settings.chunks_in_flight,
+            partition_worker_concurrency=self._settings.chunks_in_flight,
             polling_interval_sec=self._settings.poll_seconds,
             on_conflict="always_update",
         )
@@ -120,8 +127,8 @@ class DbosEngine:
             await self._run_evaluation(evaluation_id)
 
         @DBOS.step(name="assay.run_chunk", preemptible=True)
-        async def run_chunk(evaluation_id: str, number: int, first: int, last: int) -> None:
-            await self._ready_job.run_chunk(Chunk(evaluation_id, number, first, last))
+        async def run_chunk(evaluation_id: str, number: int, first: int, last: int) -> str | None:
+            return await self._run_job_chunk(Chunk(evaluation_id, number, first, last))
 
         @DBOS.workflow(name="assay.chunk")
         async def chunk(evaluation_id: str, number: int, first: int, last: int) -> None:
@@ -136,37 +143,50 @@ class DbosEngine:
 
     async def _run_evaluation(self, evaluation_id: str) -> None:
         """The evaluation's workflow: enqueue every chunk; the last chunk to end settles the evaluation."""
-        from dbos import DBOS, SetWorkflowID
+        from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
-        try:
-            planned = await DBOS.run_step_async({"name": "assay.plan"}, self._plan, evaluation_id)
-        except Exception as error:  # the edge: what kept the job from being planned becomes its status
-            await self._fail(evaluation_id, error)
+        planned = await DBOS.run_step_async({"name": "assay.plan"}, self._plan, evaluation_id)
+        if isinstance(planned, str):
+            await self._ready_job.finish(evaluation_id, planned)
             return
         for number, first, last in planned:
-            with SetWorkflowID(f"{evaluation_id}.{number}"):
+            with SetWorkflowID(f"{evaluation_id}.{number}"), SetEnqueueOptions(queue_partition_key=evaluation_id):
                 await DBOS.enqueue_workflow_async(QUEUE, self._chunk, evaluation_id, number, first, last)
         if not planned:
             await self._ready_job.finish(evaluation_id, None)
 
-    async def _plan(self, evaluation_id: str) -> list[list[int]]:
-        chunks = await self._ready_job.plan(evaluation_id)
+    async def _plan(self, evaluation_id: str) -> list[list[int]] | str:
+        """The chunks as lists (number, first, last), or why there can be none."""
+        try:
+            chunks = await self._ready_job.plan(evaluation_id)
+        except Exception as error:
+            return self._reason(evaluation_id, error)
         return [[chunk.number, chunk.first_seq, chunk.last_seq] for chunk in chunks]
 
     async def _run_chunk(self, evaluation_id: str, number: int, first: int, last: int) -> None:
         """A chunk's workflow: run what is left of it, then settle the evaluation if that was the last."""
-        try:
-            await self._step(evaluation_id, number, first, last)
-            await self._ready_job.finish(evaluation_id, None)
-        except Exception as error:  # the edge: see above
-            if type(error).__name__ in ("DBOSWorkflowCancelledError", "DBOSAwaitedWorkflowCancelledError"):
-                raise
-            await self._fail(evaluation_id, error)
+        failure = await self._step(evaluation_id, number, first, last)
+        await self._ready_job.finish(evaluation_id, failure)
 
-    async def _fail(self, evaluation_id: str, error: Exception) -> None:
+    async def _run_job_chunk(self, chunk: Chunk) -> str | None:
+        """Run it; returns why it failed, if it did. Only the job's own faults count: the library's, and all
+        that stopping the server causes, leave the workflow pending, to be taken up again."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._steps.add(task)
+        try:
+            await self._ready_job.run_chunk(chunk)
+        except Exception as error:
+            return self._reason(chunk.evaluation_id, error)
+        finally:
+            self._steps.discard(task)
+        return None
+
+    def _reason(self, evaluation_id: str, error: Exception) -> str:
+        if self._closing:
+            raise error
         log.error("the job failed", evaluation_id=evaluation_id, exc_info=error)
-        reason = f"the job stopped on an internal error ({type(error).__name__}); the server's log has the details"
-        await self._ready_job.finish(evaluation_id, reason)
+        return f"the job stopped on an internal error ({type(error).__name__}); the server's log has the details"
 
     async def start(self, evaluation_id: str) -> None:
         """Start the evaluation's workflow; a second call changes nothing."""
@@ -196,20 +216,31 @@ class DbosEngine:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive():
             return
+        self._closing = True
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        asyncio.run_coroutine_threadsafe(self._stop_work(), loop).result(timeout=30)
         from dbos import DBOS
 
         DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
-        asyncio.run_coroutine_threadsafe(self._shut(), loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=10)
         self._loop = self._thread = None
 
-    async def _shut(self) -> None:
-        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    async def _stop_work(self) -> None:
+        """Interrupt the running chunks, whose finished results are stored by the job's own closing."""
+        steps = list(self._steps)
+        for step in steps:
+            step.cancel()
+        await asyncio.gather(*steps, return_exceptions=True)
         await self._close_job()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _cancel_all() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

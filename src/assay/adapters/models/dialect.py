@@ -1,0 +1,52 @@
+"""What a wire dialect is: how a chat is written for a vendor and how its answer reads in OpenAI's shape."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Untranslatable(Exception):
+    """The request asks for what the vendor's wire cannot say; the message names it, for the user."""
+
+
+class Dialect(Protocol):
+    """A vendor's way of speaking. Stateless. Paths are relative to the vendor's base URL."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """The headers that carry the key and the dialect's own marks."""
+        ...
+
+    def url(self, base_url: str, path: str) -> str:
+        """The address of a path under a base URL; the base's query is kept."""
+        ...
+
+    def chat_path(self) -> str:
+        """Where chats go."""
+        ...
+
+    def chat_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """OpenAI's chat body in the vendor's words. Raises Untranslatable."""
+        ...
+
+    def chat_reply(self, body: Any) -> Any:
+        """The vendor's answer in OpenAI's shape; as it is when it is not what the vendor promises."""
+        ...
+
+    def infer_path(self, args: Mapping[str, Any]) -> str:
+        """Where a raw body goes, judged by its keys."""
+        ...
+
+    def tokens(self, body: Any) -> tuple[int | None, int | None]:
+        """Prompt and completion tokens that the vendor's answer counts; None where it does not say."""
+        ...
+
+
+def join_url(base_url: str, path: str) -> str:
+    """A path appended to a base URL's own path, before its query."""
+    base, mark, query = base_url.partition("?")
+    return base.rstrip("/") + path + mark + query
+
+
+def count(usage: Any, key: str) -> int | None:
+    """A token count out of a usage object; None when it is missing or no count."""
+    value = usage.get(key) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,40 @@
+"""OpenAI's dialect, which vLLM, Ollama, llama.cpp, LiteLLM and most vendors speak too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assay.adapters.models.dialect import count, join_url
+
+
+class OpenAIDialect:
+    """Chat completions as they are; raw bodies go by their keys.
+
+    A raw body with `messages` is posted to `/chat/completions`, with `prompt` to `/completions`, with
+    `input` to `/embeddings`, and any other to the base URL itself.
+    """
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def url(self, base_url: str, path: str) -> str:
+        return join_url(base_url, path)
+
+    def chat_path(self) -> str:
+        return "/chat/completions"
+
+    def chat_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"model": name, **request}
+
+    def chat_reply(self, body: Any) -> Any:
+        return body
+
+    def infer_path(self, args: Mapping[str, Any]) -> str:
+        if "messages" in args:
+            return "/chat/completions"
+        if "prompt" in args:
+            return "/completions"
+        return "/embeddings" if "input" in args else ""
+
+    def tokens(self, body: Any) -> tuple[int | None, int | None]:
+        usage = body.get("usage") if isinstance(body, dict) else None
+        return count(usage, "prompt_tokens"), count(usage, "completion_tokens")

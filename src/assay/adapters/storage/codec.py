@@ -1,0 +1,87 @@
+"""How values become text and numbers in the database: JSON, times, folded text for searching."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from assay.core.errors import InvalidInput
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FULL_PARSER = " "
+
+
+def to_micros(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware UTC time of a number of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def dump_json(value: Any) -> str:
+    """A JSON value as text. Integers beyond 64 bits and lone surrogates survive the round trip: such texts
+    begin with a space, which tells `load_json` to take the slower parser. Raises InvalidInput for what is
+    no JSON value or is nested too deeply."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        pass
+    try:
+        return _FULL_PARSER + json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput.at(("data",), "is not a JSON value that can be stored") from None
+
+
+def load_json(text: str) -> Any:
+    """The value of a text that `dump_json` made."""
+    if text[0] == _FULL_PARSER:
+        return json.loads(text)
+    return orjson.loads(text)
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None when it is not finite."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def is_storable(text: str) -> bool:
+    """Whether both databases can hold it: no NUL character, no lone surrogate."""
+    if "\x00" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def storable(text: str) -> str:
+    """The text with NUL characters and lone surrogates replaced by U+FFFD: for messages, never for names."""
+    if is_storable(text):
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def fold(text: str) -> str:
+    """The form in which two texts that differ only in case or composition are equal."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def fold_tag(tag: str) -> str:
+    """A folded tag between line breaks, so that it is found whole in `fold_tags` of a list that has it."""
+    return "\n" + fold(tag).replace("\\", "\\\\").replace("\n", "\\n") + "\n"
+
+
+def fold_tags(tags: Iterable[str]) -> str:
+    """All tags in one searchable text."""
+    return "".join(fold_tag(tag) for tag in tags)

@@ -1,0 +1,336 @@
+"""Everything in which SQLite and PostgreSQL differ; the rest of the package knows only `Dialect`.
+
+SQLite has one writer's connection and a few read-only ones, so that a reader never waits for a writer.
+PostgreSQL has one pool; its readers are read-only transactions that see one snapshot.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import aiosqlite
+from sqlalchemy import Connection, Table, event, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Integer
+
+from assay.adapters.storage.sqlite_connection import connect
+from assay.core.errors import AssayError, InvalidInput, NotConfigured, Unavailable
+
+BUSY_SLICE = 1.0
+"""Seconds that one attempt at SQLite's write lock waits; attempts follow each other as long as patience lasts."""
+
+ITEM_COLUMNS = ("id", "evaluation_seq", "data", "files", "dataset_item_id", "dataset_item_version_num")
+RESULT_COLUMNS = (
+    "evaluation_seq",
+    "item_seq",
+    "alias",
+    "status",
+    "value",
+    "number",
+    "error_type",
+    "error_message",
+    "latency",
+    "attempts",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached",
+    "sandbox",
+    "detail",
+)
+_TYPES = {
+    "evaluation_seq": "bigint",
+    "item_seq": "bigint",
+    "number": "double precision",
+    "latency": "double precision",
+    "attempts": "integer",
+    "prompt_tokens": "bigint",
+    "completion_tokens": "bigint",
+    "cached": "smallint",
+    "dataset_item_version_num": "integer",
+}
+
+
+class position_in(FunctionElement[int]):  # noqa: N801
+    """Where the second text begins in the first, counted from 1; 0 when it is not there. No wildcards."""
+
+    type = Integer()
+    inherit_cache = True
+    name = "position_in"
+
+
+@compiles(position_in, "sqlite")
+def _instr(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(position_in, "postgresql")
+def _strpos(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **kw)})"
+
+
+class Dialect(Protocol):
+    """One kind of database."""
+
+    url: URL
+
+    def writers(self) -> AsyncEngine:
+        """The engine whose transactions may write."""
+        ...
+
+    def readers(self, writers: AsyncEngine) -> AsyncEngine:
+        """The engine whose transactions read one snapshot and cannot write; may be `writers` in disguise."""
+        ...
+
+    def one_writer(self) -> bool:
+        """Whether transactions that write must come one after the other."""
+        ...
+
+    async def begin_read(self, connection: AsyncConnection) -> None:
+        """Start a reading transaction."""
+        ...
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        """Start a writing transaction; may raise a fault for which `is_busy` holds."""
+        ...
+
+    def begin_upgrade(self, connection: Connection) -> None:
+        """Start a transaction that changes the schema, alone."""
+        ...
+
+    def is_absent(self) -> bool:
+        """Whether there is surely no database, so that asking would make one."""
+        ...
+
+    def insert_unless_exists(self, table: Table) -> Insert:
+        """An insert that does nothing when the row's key is taken."""
+        ...
+
+    async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows of ITEM_COLUMNS in order."""
+        ...
+
+    async def add_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows of RESULT_COLUMNS whose keys are free; how many those were."""
+        ...
+
+    def fault(self, error: BaseException) -> AssayError | None:
+        """The error that a driver's error means to a caller; None when it is a defect of ours."""
+        ...
+
+    def is_busy(self, error: BaseException) -> bool:
+        """Whether trying to begin again may help."""
+        ...
+
+
+class SqliteDialect:
+    """SQLite in WAL mode: readers never wait, writers take turns from BEGIN IMMEDIATE on."""
+
+    _insert_item = f"INSERT INTO items ({', '.join(ITEM_COLUMNS)}) VALUES ({', '.join('?' * len(ITEM_COLUMNS))})"
+    _insert_result = (
+        f"INSERT INTO results ({', '.join(RESULT_COLUMNS)}) VALUES ({', '.join('?' * len(RESULT_COLUMNS))})"
+        " ON CONFLICT DO NOTHING"
+    )
+    _away: ClassVar[Mapping[int, str]] = {
+        5: "is locked by another process",
+        6: "is locked by another process",
+        7: "has no memory left",
+        8: "is read-only",
+        10: "cannot be read or written (input/output error)",
+        13: "has no room: the disk is full",
+        14: "cannot be opened",
+        15: "is locked by another process",
+    }
+
+    def __init__(self, url: URL) -> None:
+        if not url.database or url.database == ":memory:" or url.query:
+            raise NotConfigured("database_url: SQLite needs a plain file, as in sqlite:////var/lib/assay/assay.db")
+        self.url = url.set(drivername="sqlite+aiosqlite")
+        self._file = Path(url.database)
+
+    def _engine(self, *pragmas: str, size: int, overflow: int) -> AsyncEngine:
+        engine = create_async_engine(
+            self.url,
+            pool_size=size,
+            max_overflow=overflow,
+            pool_timeout=30,
+            hide_parameters=True,
+            connect_args={"timeout": BUSY_SLICE, "isolation_level": None, "async_creator_fn": connect},
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "temp_store = DEFAULT", *pragmas):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        return engine
+
+    def writers(self) -> AsyncEngine:
+        return self._engine("journal_mode = WAL", "cache_size = -4000", size=1, overflow=0)
+
+    def readers(self, writers: AsyncEngine) -> AsyncEngine:
+        return self._engine("query_only = ON", "cache_size = -2000", size=2, overflow=30)
+
+    def one_writer(self) -> bool:
+        return True
+
+    async def begin_read(self, connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql("BEGIN")
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def begin_upgrade(self, connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def is_absent(self) -> bool:
+        return not self._file.exists()
+
+    def insert_unless_exists(self, table: Table) -> Insert:
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._insert_item, list(rows))
+
+    async def add_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        done = await connection.exec_driver_sql(self._insert_result, list(rows))
+        return done.rowcount
+
+    def fault(self, error: BaseException) -> AssayError | None:
+        code = _sqlite_code(error)
+        if code in self._away:
+            return Unavailable(f"the database {self._file.name} {self._away[code]}")
+        if code == 26:
+            return NotConfigured(f"database_url: {self._file.name} is no SQLite database")
+        return None
+
+    def is_busy(self, error: BaseException) -> bool:
+        return _sqlite_code(error) in (5, 6, 15)
+
+
+def _sqlite_code(error: BaseException) -> int:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) and isinstance(original, aiosqlite.Error) else 0
+
+
+class PostgresDialect:
+    """PostgreSQL through asyncpg. What one writing transaction gets for changing stays locked until it ends."""
+
+    _refused: ClassVar[tuple[str, ...]] = ("28", "3D")
+    _away: ClassVar[tuple[str, ...]] = ("08", "40", "53", "57", "58", "55P03", "25006", "25P03")
+
+    def __init__(self, url: URL) -> None:
+        query = dict(url.query)
+        mode = query.pop("sslmode", None)
+        if mode is not None:
+            query["ssl"] = mode
+        self.url = url.set(drivername="postgresql+asyncpg", query=query)
+        self._insert_item = self._unnest("items", ITEM_COLUMNS)
+        self._insert_result = self._unnest("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+
+    @staticmethod
+    def _unnest(table: str, columns: Sequence[str]) -> str:
+        arrays = ", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(columns, 1))
+        names = ", ".join(columns)
+        return (
+            f"INSERT INTO {table} ({names}) SELECT {names}"  # noqa: S608
+            f" FROM unnest({arrays}) WITH ORDINALITY AS r({names}, place) ORDER BY place"
+        )
+
+    def writers(self) -> AsyncEngine:
+        return create_async_engine(
+            self.url,
+            pool_size=4,
+            max_overflow=12,
+            pool_timeout=30,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "timeout": 10,
+                "server_settings": {
+                    "application_name": "assay",
+                    "lock_timeout": "30000",
+                    "idle_in_transaction_session_timeout": "600000",
+                    "jit": "off",
+                },
+            },
+        )
+
+    def readers(self, writers: AsyncEngine) -> AsyncEngine:
+        return writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def one_writer(self) -> bool:
+        return False
+
+    async def begin_read(self, connection: AsyncConnection) -> None:
+        """The driver begins with the first statement."""
+
+    async def begin_write(self, connection: AsyncConnection) -> None:
+        """The driver begins with the first statement."""
+
+    def begin_upgrade(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4702111234474983745)")
+
+    def is_absent(self) -> bool:
+        return False
+
+    def insert_unless_exists(self, table: Table) -> Insert:
+        return postgresql.insert(table).on_conflict_do_nothing()
+
+    async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._insert_item, tuple(map(list, zip(*rows, strict=True))))
+
+    async def add_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        ordered = sorted(rows, key=lambda row: row[:3])  # one order of locks, so that writers cannot deadlock
+        done = await connection.exec_driver_sql(self._insert_result, tuple(map(list, zip(*ordered, strict=True))))
+        return done.rowcount
+
+    def fault(self, error: BaseException) -> AssayError | None:
+        if isinstance(error, OSError | InterfaceError) or getattr(error, "connection_invalidated", False):
+            return Unavailable("the database cannot be reached")
+        state = _sqlstate(error)
+        if state.startswith(self._refused):
+            return NotConfigured("database_url: PostgreSQL refuses this user, password or database name")
+        if state.startswith(self._away):
+            return Unavailable(f"the database cannot do this now (SQLSTATE {state})")
+        if state in ("22021", "22P05"):
+            return InvalidInput.at(("text",), "text may not hold NUL characters or lone surrogates")
+        return None
+
+    def is_busy(self, error: BaseException) -> bool:
+        return isinstance(self.fault(error), Unavailable)
+
+
+def _sqlstate(error: BaseException) -> str:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return state if isinstance(state, str) else ""
+
+
+def dialect_for(url: str) -> "SqliteDialect | PostgresDialect":
+    """The dialect of a database URL. Raises NotConfigured, without the URL's password, for any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise NotConfigured("database_url: not a URL; use sqlite:///PATH or postgresql://...") from None
+    kind = parsed.drivername.partition("+")[0]
+    if kind == "sqlite":
+        return SqliteDialect(parsed)
+    if kind in ("postgresql", "postgres"):
+        return PostgresDialect(parsed)
+    raise NotConfigured(f"database_url: {kind}: use sqlite:///PATH or postgresql://...")
+
+
+def is_pool_timeout(error: BaseException) -> bool:
+    """Whether no connection came free in time."""
+    return isinstance(error, PoolTimeout)

@@ -1,0 +1,244 @@
+"""Evaluations: their description, their progress and the datasets they came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, case, func, insert, select, text, update
+
+from assay.adapters.storage.datasets import naming, to_dataset
+from assay.adapters.storage.paging import Listing, null_last, page_rows, text_conditions
+from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.tables import datasets, evaluation_datasets, evaluations, results
+from assay.core.datasets import Dataset
+from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
+from assay.core.identity import Identity
+from assay.core.paging import Page, PageRequest
+from assay.core.tasks import TaskSpec
+from assay.ports.storage import TextFilter
+
+_ORDERS = {
+    "created_at": (evaluations.c.created_at, evaluations.c.seq),
+    "updated_at": (evaluations.c.updated_at, evaluations.c.seq),
+    "archived_at": (null_last(evaluations.c.archived_at), evaluations.c.seq),
+    "name": (evaluations.c.name, evaluations.c.seq),
+    "status": (evaluations.c.status, evaluations.c.seq),
+    "error_count": (evaluations.c.error_count, evaluations.c.seq),
+    "id": (evaluations.c.id,),
+}
+_COLUMNS = [column for column in evaluations.c if column.name not in ("name_folded", "tags_folded")]
+
+
+class SqlEvaluations:
+    """Implements `ports.storage.EvaluationRepository`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, evaluation: Evaluation, dataset_ids: Sequence[str] = ()) -> Evaluation:
+        """Add it, linked to datasets; returns it with its seq."""
+        seq = await self._session.added(
+            insert(evaluations).values(
+                id=evaluation.id,
+                account_id=evaluation.account_id,
+                **_editable(evaluation),
+                status=str(evaluation.status),
+                status_reason=evaluation.status_reason,
+                item_total=evaluation.progress.total,
+                item_successful=evaluation.progress.successful,
+                item_failed=evaluation.progress.failed,
+                error_count=evaluation.progress.errors,
+                has_job=evaluation.has_job,
+                created_at=evaluation.created_at,
+                created_by_id=evaluation.created_by.id,
+                created_by_type=evaluation.created_by.type,
+                started_at=evaluation.started_at,
+                finished_at=evaluation.finished_at,
+                column_names=list(evaluation.column_names),
+                taxonomy=evaluation.taxonomy,
+                skip_prefilled_rows=evaluation.skip_prefilled_rows,
+            )
+        )
+        linked = await self._link(seq, evaluation.account_id, dataset_ids)
+        return replace(evaluation, seq=seq, datasets=linked)
+
+    async def _link(self, seq: int, account_id: str, dataset_ids: Sequence[str]) -> tuple[Dataset, ...]:
+        wanted = list(dict.fromkeys(dataset_ids))
+        if not wanted:
+            return ()
+        statement = select(datasets).where(datasets.c.account_id == account_id, datasets.c.id.in_(wanted))
+        found = {row.id: to_dataset(row) for row in await self._session.rows(statement)}
+        linked = tuple(found[dataset_id] for dataset_id in wanted if dataset_id in found)
+        if linked:
+            links = [
+                {"evaluation_seq": seq, "position": position, "dataset_seq": dataset.seq}
+                for position, dataset in enumerate(linked)
+            ]
+            await self._session.run(insert(evaluation_datasets), links)
+        return linked
+
+    async def get(
+        self, account_id: str | None, evaluation_id: str, *, include_archived: bool = False
+    ) -> Evaluation | None:
+        """The evaluation with that id, with its datasets; account_id None: in any account."""
+        statement = select(*_COLUMNS).where(evaluations.c.id == evaluation_id)
+        if account_id is not None:
+            statement = statement.where(evaluations.c.account_id == account_id)
+        row = await self._session.row(statement)
+        if row is None or (row.archived_at is not None and not include_archived):
+            return None
+        return (await self._complete([row]))[0]
+
+    async def list(self, account_id: str, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
+        """A page of the account's evaluations, with their datasets."""
+        members = select(*_COLUMNS).where(evaluations.c.account_id == account_id)
+        matches = members.where(*text_conditions(evaluations, where))
+        if not where.include_archived:
+            matches = matches.where(evaluations.c.archived_at.is_(None))
+        listing = Listing(matches, members, evaluations.c.id, _ORDERS)
+        rows, total, has_more = await page_rows(self._session, listing, page)
+        return Page(await self._complete(rows), total, has_more)
+
+    async def get_many(self, account_id: str, evaluation_ids: Sequence[str]) -> Mapping[str, Evaluation]:
+        """The account's unarchived ones among these, by id, with their datasets."""
+        rows: list[Row[Any]] = []
+        for some in slices(list(dict.fromkeys(evaluation_ids))):
+            statement = select(*_COLUMNS).where(
+                evaluations.c.account_id == account_id,
+                evaluations.c.id.in_(some),
+                evaluations.c.archived_at.is_(None),
+            )
+            rows.extend(await self._session.rows(statement))
+        return {evaluation.id: evaluation for evaluation in await self._complete(rows)}
+
+    async def by_seq(self, seqs: Sequence[int]) -> dict[int, Evaluation]:
+        """Evaluations by sequence number, archived ones too, with their datasets."""
+        rows: list[Row[Any]] = []
+        for some in slices(list(dict.fromkeys(seqs))):
+            rows.extend(await self._session.rows(select(*_COLUMNS).where(evaluations.c.seq.in_(some))))
+        return {evaluation.seq: evaluation for evaluation in await self._complete(rows)}
+
+    async def save(self, evaluation: Evaluation) -> None:
+        """Write what a user edits; never progress or status."""
+        statement = update(evaluations).where(evaluations.c.id == evaluation.id)
+        await self._session.run(statement.values(**_editable(evaluation)))
+
+    async def set_status(
+        self,
+        evaluation_seq: int,
+        status: str,
+        reason: str | None,
+        *,
+        started_at: datetime | None = None,
+        finished_at: datetime | None = None,
+        only_if: str | None = None,
+    ) -> bool:
+        """Set the status (and the times given); with only_if, only from that status. Whether it changed."""
+        values: dict[str, Any] = {"status": str(status), "status_reason": reason}
+        if started_at is not None:
+            values["started_at"] = started_at
+        if finished_at is not None:
+            values["finished_at"] = finished_at
+        statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
+        if only_if is not None:
+            statement = statement.where(evaluations.c.status == str(only_if))
+        return (await self._session.run(statement.values(**values))).rowcount > 0
+
+    async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
+        """Add to the counters."""
+        await self._session.run(
+            _ADD_PROGRESS,
+            {"seq": evaluation_seq, "successful": successful, "failed": failed, "errors": errors},
+        )
+
+    async def recount(self, evaluation_seq: int, aliases: Sequence[str]) -> None:
+        """Set the counters from the stored results, with every writer of progress waiting outside."""
+        await self._session.row(select(evaluations.c.seq).where(evaluations.c.seq == evaluation_seq))
+        wanted = list(dict.fromkeys(aliases))
+        statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
+        if not wanted:
+            values = {"item_successful": evaluations.c.item_total, "item_failed": 0, "error_count": 0}
+            await self._session.run(statement.values(**values))
+            return
+        errors = func.sum(case((results.c.status == "errored", 1), else_=0)).label("errors")
+        items = (
+            select(errors, func.count().label("done"))
+            .where(results.c.evaluation_seq == evaluation_seq, results.c.alias.in_(wanted))
+            .group_by(results.c.item_seq)
+            .subquery()
+        )
+        finished = items.c.done == len(wanted)
+        counts = select(
+            func.coalesce(func.sum(case((finished & (items.c.errors == 0), 1), else_=0)), 0),
+            func.coalesce(func.sum(case((finished & (items.c.errors > 0), 1), else_=0)), 0),
+            func.coalesce(func.sum(items.c.errors), 0),
+        )
+        successful, failed, errored = (await self._session.rows(counts))[0]
+        await self._session.run(
+            statement.values(item_successful=successful, item_failed=failed, error_count=errored)
+        )
+
+    async def list_running(self) -> Sequence[Evaluation]:
+        """Every evaluation in any account whose status is running and that has a job."""
+        statement = select(*_COLUMNS).where(evaluations.c.status == "running", evaluations.c.has_job)
+        return await self._complete(await self._session.rows(statement.order_by(evaluations.c.seq)))
+
+    async def _complete(self, rows: Sequence[Row[Any]]) -> list[Evaluation]:
+        linked: dict[int, list[Dataset]] = {}
+        for some in slices([row.seq for row in rows]):
+            statement = (
+                select(evaluation_datasets.c.evaluation_seq, *datasets.c)
+                .join_from(evaluation_datasets, datasets, evaluation_datasets.c.dataset_seq == datasets.c.seq)
+                .where(evaluation_datasets.c.evaluation_seq.in_(some))
+                .order_by(evaluation_datasets.c.evaluation_seq, evaluation_datasets.c.position)
+            )
+            for row in await self._session.rows(statement):
+                linked.setdefault(row.evaluation_seq, []).append(to_dataset(row))
+        return [_to_evaluation(row, tuple(linked.get(row.seq, ()))) for row in rows]
+
+
+_ADD_PROGRESS = text(
+    "UPDATE evaluations SET item_successful = item_successful + :successful,"
+    " item_failed = item_failed + :failed, error_count = error_count + :errors WHERE seq = :seq"
+)
+
+
+def _editable(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        **naming(evaluation.name, evaluation.description, evaluation.tags),
+        "metadata": evaluation.metadata,
+        "tasks": [
+            {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
+            for task in evaluation.tasks
+        ],
+        "updated_at": evaluation.updated_at,
+        "archived_at": evaluation.archived_at,
+    }
+
+
+def _to_evaluation(row: Row[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+    return Evaluation(
+        id=row.id,
+        seq=row.seq,
+        account_id=row.account_id,
+        name=row.name,
+        description=row.description,
+        tags=tuple(row.tags),
+        metadata=row.metadata,
+        tasks=tuple(TaskSpec(**task) for task in row.tasks),
+        status=EvaluationStatus(row.status),
+        status_reason=row.status_reason,
+        progress=Progress(row.item_total, row.item_successful, row.item_failed, row.error_count),
+        has_job=row.has_job,
+        created_at=row.created_at,
+        created_by=Identity(row.created_by_id, row.created_by_type),
+        updated_at=row.updated_at,
+        archived_at=row.archived_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        datasets=linked,
+        column_names=tuple(row.column_names),
+        taxonomy=row.taxonomy,
+        skip_prefilled_rows=row.skip_prefilled_rows,
+    )

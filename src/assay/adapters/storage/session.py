@@ -1,0 +1,85 @@
+"""One transaction as the repositories see it: runs statements and turns drivers' errors into ours."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Executable, Row, Select
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert, ReturningInsert
+
+from assay.adapters.storage.dialects import Dialect, is_pool_timeout
+from assay.core.errors import AssayError, Unavailable
+
+IN_LIST = 5000
+"""The most values given to one IN."""
+
+
+def meaning(dialect: Dialect, error: BaseException) -> AssayError | None:
+    """What an error from below means to a caller; None when it is a defect of ours."""
+    if isinstance(error, AssayError):
+        return error
+    if is_pool_timeout(error):
+        return Unavailable("every connection to the database is in use")
+    if isinstance(error, StatementError) and not isinstance(error, DBAPIError):
+        return error.orig if isinstance(error.orig, AssayError) else None
+    return dialect.fault(error)
+
+
+@contextmanager
+def translated(dialect: Dialect) -> Iterator[None]:
+    """Raise our errors for the drivers'."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        ours = meaning(dialect, error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+class Session:
+    """A transaction's connection. In a writing one, `get_for_change` keeps what it found as it is."""
+
+    def __init__(self, connection: AsyncConnection, dialect: Dialect, *, writing: bool) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self._writing = writing
+
+    async def run(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Execute; the rows, if any, are all there."""
+        with translated(self.dialect):
+            return await self.connection.execute(statement, parameters)
+
+    async def rows(self, statement: Executable, parameters: Any = None) -> Sequence[Row[Any]]:
+        """All rows."""
+        return (await self.run(statement, parameters)).all()
+
+    async def row(self, statement: Select[Any], parameters: Any = None) -> Row[Any] | None:
+        """The first row; in a writing transaction nobody else changes it before this one ends."""
+        if self._writing:
+            statement = statement.with_for_update(key_share=True)
+        return (await self.run(statement, parameters)).first()
+
+    async def added(self, statement: Insert | ReturningInsert[Any]) -> int:
+        """Insert one row; its sequence number."""
+        key = (await self.run(statement)).inserted_primary_key
+        return int(key[0]) if key is not None else 0
+
+    async def add_items(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert items in bulk, see `Dialect.add_items`."""
+        with translated(self.dialect):
+            await self.dialect.add_items(self.connection, rows)
+
+    async def add_results(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert results in bulk, see `Dialect.add_results`."""
+        with translated(self.dialect):
+            return await self.dialect.add_results(self.connection, rows)
+
+
+def slices(values: Sequence[Any], size: int = IN_LIST) -> Iterator[Sequence[Any]]:
+    """The values in runs of at most `size`."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,53 @@
+"""The objects that routes call, gathered at start by `bootstrap` and found again on each request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from assay.ports.storage import Storage
+from assay.registry.task_types import TaskType
+from assay.settings import Settings
+
+if TYPE_CHECKING:
+    from assay.services.access import Access
+    from assay.services.aggregates import Aggregates
+    from assay.services.datasets import Datasets
+    from assay.services.dry_runs import DryRuns
+    from assay.services.evaluations import Evaluations
+    from assay.services.exports import Exports
+    from assay.services.groups import Groups
+    from assay.services.items import Items
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """Every service that a version's routes may call."""
+
+    storage: Storage
+    access: "Access"
+    evaluations: "Evaluations"
+    items: "Items"
+    exports: "Exports"
+    aggregates: "Aggregates"
+    datasets: "Datasets"
+    groups: "Groups"
+    dry_runs: "DryRuns"
+    task_types: Mapping[str, TaskType]
+
+
+def services_of(request: Request) -> ApiServices:
+    """The services of the application that answers this request."""
+    services: ApiServices = request.app.state.services
+    return services
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings of the application that answers this request."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+FromServices = Annotated[ApiServices, Depends(services_of)]
+"""A route's parameter: `services: FromServices`."""

@@ -1,0 +1,144 @@
+"""Groups of evaluations: `/v5/evaluation-groups`."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Response
+
+from assay.api.shared.auth import FromCaller
+from assay.api.shared.bodies import JsonBody
+from assay.api.shared.queries import RawList, page_of, split_list, split_words
+from assay.api.shared.rendering import json_response, page_response
+from assay.api.shared.services import FromServices
+from assay.api.shared.versions import version_router
+from assay.api.v5.schemas.evaluation_groups import CreateEvaluationGroup, EvaluationGroup, EvaluationGroupPage
+from assay.api.v5.translate import render_evaluation
+from assay.core.evaluations import Evaluation
+from assay.core.groups import Group, GroupMember
+from assay.core.paging import PageRequest
+from assay.ports.storage import TextFilter
+from assay.services.groups import NewGroup
+
+VIEWS = frozenset({"members", "row_identifiers"})
+MAX_LIMIT = 1000
+
+router = version_router("/v5", "Evaluation groups")
+
+
+def group_filter(
+    name: Annotated[str | None, Query(description="Part of the name, in any case.")] = None,
+    tags: RawList = None,
+    include_deleted: bool = False,
+) -> TextFilter:
+    """The filters of the list of groups, from the query."""
+    return TextFilter(name or None, split_list(tags), include_deleted)
+
+
+@router.post("/evaluation-groups", response_model=EvaluationGroup)
+async def create_evaluation_group(
+    services: FromServices,
+    caller: FromCaller,
+    body: Annotated[CreateEvaluationGroup, Depends(JsonBody(CreateEvaluationGroup))],
+) -> Response:
+    """Put one evaluation or more into a new group. When one is unknown or archived nothing is made."""
+    new = NewGroup(
+        name=body.name,
+        evaluation_ids=tuple(body.evaluation_ids),
+        description=body.description,
+        tags=tuple(body.tags or ()),
+        metadata=body.evaluation_group_metadata if body.metadata is None else body.metadata,
+        row_identifiers=body.row_identifiers or {},
+    )
+    return json_response(_with_memberships(await services.groups.create(caller, new), with_tasks=True))
+
+
+@router.get("/evaluation-groups", response_model=EvaluationGroupPage)
+async def list_evaluation_groups(
+    services: FromServices,
+    caller: FromCaller,
+    page: Annotated[PageRequest, page_of("created_at", "name", "id", max_limit=MAX_LIMIT)],
+    where: Annotated[TextFilter, Depends(group_filter)],
+    evaluation_id: Annotated[str | None, Query(description="Only groups that it is a member of.")] = None,
+    views: RawList = None,
+) -> Response:
+    """The account's groups, those that have all of `tags`.
+
+    Without `views` a member is the evaluation itself, with its tasks. With `views` it is a membership record
+    that also carries the evaluation's fields, its tasks when `members` is among the views.
+    """
+    wanted = split_words("views", views, VIEWS)
+    found = await services.groups.list(caller, page, where, evaluation_id=evaluation_id or None)
+    if views is None:
+        items = [_with_evaluations(group) for group in found.items]
+    else:
+        items = [_with_memberships(group, with_tasks="members" in wanted) for group in found.items]
+    return page_response(items, total=found.total, has_more=found.has_more, limit=page.limit)
+
+
+@router.get("/evaluation-groups/{group_id}", response_model=EvaluationGroup)
+async def retrieve_evaluation_group(
+    group_id: str, services: FromServices, caller: FromCaller, include_deleted: bool = False, views: RawList = None
+) -> Response:
+    """One group with all its members. A deleted one is not found unless `include_deleted` asks for it."""
+    split_words("views", views, VIEWS)
+    group = await services.groups.get(caller, group_id, include_deleted=include_deleted)
+    return json_response(_with_memberships(group, with_tasks=True))
+
+
+def _with_evaluations(group: Group) -> dict[str, Any]:
+    """The group as the vendor's page of the list shows it: members are evaluations."""
+    evaluations = [member.evaluation for member in group.members if member.evaluation is not None]
+    return _render_group(group, [render_evaluation(evaluation, with_tasks=True) for evaluation in evaluations])
+
+
+def _with_memberships(group: Group, *, with_tasks: bool) -> dict[str, Any]:
+    """The group as the newer client reads it: members are membership records."""
+    return _render_group(group, [_render_member(group, member, with_tasks=with_tasks) for member in group.members])
+
+
+def _render_group(group: Group, members: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": group.id,
+        "object": "evaluation_group",
+        "account_id": group.account_id,
+        "name": group.name,
+        "description": group.description,
+        "tags": group.tags,
+        "metadata": group.metadata,
+        "evaluation_group_metadata": group.metadata,
+        "created_at": group.created_at,
+        "deleted_at": group.deleted_at,
+        "members": members,
+        "row_identifiers": [
+            {
+                "object": "evaluation_group.row_identifier",
+                "evaluation_id": member.evaluation_id,
+                "column_name": member.row_identifier,
+            }
+            for member in group.members
+            if member.row_identifier is not None
+        ],
+    }
+
+
+def _render_member(group: Group, member: GroupMember, *, with_tasks: bool) -> dict[str, Any]:
+    evaluation = member.evaluation
+    return {
+        **_evaluation_fields(evaluation, with_tasks=with_tasks),
+        "object": "evaluation_group.member",
+        "id": member.evaluation_id,
+        "evaluation_group_id": group.id,
+        "evaluation_id": member.evaluation_id,
+        "created_at": member.created_at,
+        "deleted_at": member.deleted_at,
+        "evaluation_name": evaluation.name if evaluation else None,
+        "evaluation_tags": evaluation.tags if evaluation else None,
+        "evaluation_created_at": evaluation.created_at if evaluation else None,
+    }
+
+
+def _evaluation_fields(evaluation: Evaluation | None, *, with_tasks: bool) -> dict[str, Any]:
+    """The evaluation's own fields; empty ones where it cannot be read."""
+    if evaluation is not None:
+        return render_evaluation(evaluation, with_tasks=with_tasks)
+    absent = ("name", "description", "created_by", "archived_at", "status", "status_reason", "progress")
+    return {**dict.fromkeys((*absent, "tasks", "metadata", "error_count")), "tags": [], "datasets": []}

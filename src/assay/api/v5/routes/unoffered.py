@@ -1,0 +1,42 @@
+"""The parts of the vendor's v5 API that Assay leaves out: an honest 501 instead of a puzzling 404."""
+
+from assay.api.shared.versions import EVERY_METHOD, left_out, version_router
+
+FAMILIES = (
+    "agent_configs",
+    "agentex",
+    "annotation-tasks",
+    "builds",
+    "chat",
+    "completions",
+    "credentials",
+    "evaluation-dashboards",
+    "files",
+    "inference",
+    "models",
+    "questions",
+    "responses",
+    "rubrics",
+    "sgp",
+    "span-assessments",
+    "spans",
+    "vector-stores",
+)
+"""First path segments of which nothing is there."""
+
+CALLS = (
+    ("POST", "/evaluations/filter"),
+    ("PATCH", "/evaluation-groups/{group_id}"),
+    ("PUT", "/evaluation-groups/{group_id}"),
+    ("DELETE", "/evaluation-groups/{group_id}"),
+    ("GET", "/evaluation-groups/{group_id}/schema"),
+)
+"""Single calls of families that are there; a route that is defined elsewhere for the same call wins."""
+
+router = version_router("/v5", "Left out")
+
+for _family in FAMILIES:
+    for _path in (f"/{_family}", f"/{_family}/{{rest:path}}"):
+        router.add_api_route(_path, left_out(f"/v5/{_family}"), methods=list(EVERY_METHOD), include_in_schema=False)
+for _method, _path in CALLS:
+    router.add_api_route(_path, left_out(f"{_method} /v5{_path}"), methods=[_method], include_in_schema=False)

@@ -1,0 +1,197 @@
+"""Evaluations on the v5 wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from assay.api.shared.bodies import BodyModel
+from assay.api.v5.schemas.entities import Dataset, Identity, Name, Tags
+from assay.api.v5.schemas.tasks import Task
+
+Rows = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}, "title": "Rows"})]
+"""Rows are checked by one plain loop in the service: a model for each would cost more than everything else."""
+
+
+class NewDatasetBody(BodyModel):
+    """A dataset to make from an evaluation's rows; `keys` limits which columns it gets (default: all)."""
+
+    name: Name
+    description: str | None = None
+    tags: Tags | None = None
+    keys: list[str] | None = None
+
+
+class CreateEvaluation(BodyModel):
+    """A new evaluation, in one of three forms: rows (`data`), an existing dataset (`dataset_id`, with `data`
+    as references to its items if given), or rows that also become a new dataset (`data` and `dataset`)."""
+
+    name: Name
+    description: str | None = None
+    tags: Tags | None = None
+    metadata: dict[str, Any] | None = None
+    tasks: list[Task] | None = None
+    data: Rows | None = None
+    files: list[dict[str, str]] | None = None
+    dataset_id: str | None = None
+    dataset: NewDatasetBody | None = None
+    skip_prefilled_rows: bool | None = None
+    taxonomy_params: dict[str, Any] | None = None
+
+
+class UpdateEvaluation(BodyModel):
+    """Changes to an evaluation: only what is sent changes. `metadata` is a merge patch (null removes a key);
+    `restore` brings an archived evaluation back."""
+
+    restore: Literal[True] | None = None
+    name: Name | None = None
+    description: str | None = None
+    tags: Tags | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class WorkflowProgress(BaseModel):
+    """Counters of the evaluation's job."""
+
+    total: int
+    completed: int
+    failed: int
+    pending: int
+
+
+class FailedItem(BaseModel):
+    """An item with at least one task error, and the first of them."""
+
+    item_id: str
+    error: str | None
+    error_type: str | None
+
+
+class ItemProgress(BaseModel):
+    """Counters of items: total = successful + failed + pending."""
+
+    total: int
+    successful: int
+    failed: int
+    pending: int
+    failed_items: list[FailedItem] = Field(description="At most 100; filled when one evaluation is retrieved.")
+
+
+class Progress(BaseModel):
+    """How far an evaluation is; `workflows` is null when it has no job."""
+
+    workflows: WorkflowProgress | None
+    items: ItemProgress
+
+
+class Evaluation(BaseModel):
+    """A named set of items and the tasks that are run on them."""
+
+    id: str
+    object: Literal["evaluation"]
+    name: str
+    description: str | None
+    created_at: datetime
+    created_by: Identity
+    archived_at: datetime | None
+    tags: list[str]
+    datasets: list[Dataset]
+    status: Literal["running", "completed", "failed"]
+    status_reason: str | None
+    progress: Progress
+    tasks: list[Task] | None = Field(description="Filled when `views` has `tasks`.")
+    metadata: dict[str, Any] | None
+    error_count: int
+
+
+class EvaluationPage(BaseModel):
+    """A page of evaluations."""
+
+    object: Literal["list"]
+    items: list[Evaluation]
+    total: int
+    has_more: bool
+    limit: int
+
+
+class ColumnSchema(BaseModel):
+    """A column, flattened to a dotted path."""
+
+    object: Literal["field_schema"]
+    field_name: str
+    data_type: Literal["string", "number", "boolean", "object", "array", "null"]
+    item_count: int
+    source: Literal["data", "task_result_cache"]
+
+
+class EvaluationSchema(BaseModel):
+    """The columns of an evaluation's items."""
+
+    object: Literal["evaluation_schema"]
+    evaluation_id: str
+    fields: list[ColumnSchema]
+    total_items: int
+    is_sampled: bool
+    sample_size: int
+
+
+class IntervalBody(BaseModel):
+    """A confidence interval of a mean."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+class Latency(BaseModel):
+    """Seconds that a task took on an item."""
+
+    mean: float
+    p50: float | None
+    p95: float | None
+
+
+class Tokens(BaseModel):
+    """Tokens that an endpoint counted; null where it did not say."""
+
+    prompt: int | None
+    completion: int | None
+
+
+class TaskAggregate(BaseModel):
+    """One alias in numbers. `n` results are in the mean; `missing` items have no value: pending, skipped or
+    errored ones, which are counted apart and never as zero."""
+
+    alias: str
+    task_type: str
+    n: int
+    mean: float | None
+    interval: IntervalBody | None
+    std: float | None
+    min: float | None
+    max: float | None
+    completed: int
+    missing: int
+    pending: int
+    skipped: int
+    errored: int
+    cached: int
+    error_types: dict[str, int]
+    values: dict[str, int] | None
+    latency: Latency | None
+    tokens: Tokens
+    attempts: int
+    sandbox: str | None
+
+
+class Aggregates(BaseModel):
+    """An evaluation in numbers."""
+
+    object: Literal["evaluation_aggregates"]
+    evaluation_id: str
+    status: Literal["running", "completed", "failed"]
+    items: int
+    progress: Progress
+    seconds: float | None
+    tasks: list[TaskAggregate]

@@ -1,0 +1,395 @@
+"""The only place that picks adapters and builds the objects: a server, or local access to its data."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from assay.adapters.clock import SystemClock
+from assay.core.errors import NotConfigured, Unavailable
+from assay.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from assay.adapters.engine.dbos_engine import DbosEngine
+    from assay.adapters.storage import SqlStorage
+    from assay.api.shared.services import ApiServices
+    from assay.ports.engine import Job
+    from assay.registry.task_types import Services
+    from assay.services.access import Access
+
+log = structlog.get_logger()
+
+SWITCH_INTERVAL = 0.001
+"""Seconds a thread may keep the interpreter while another wants it: the web server's loop and the engine's
+share it, and the default of 5 ms makes a request that changes threads six times wait 30 ms under load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server keeps things: its directory, its database, the engine's database and the key's file."""
+
+    data_dir: Path
+    database_url: str
+    engine_url: str
+    embedded: bool
+
+    @property
+    def key_file(self) -> Path:
+        """The file with the embedded server's API key."""
+        return self.data_dir / "api-key"
+
+    @property
+    def server_file(self) -> Path:
+        """The file that says where a running server is: `{"url", "pid"}`."""
+        return self.data_dir / "server.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a server that has begun to serve says about itself."""
+
+    url: str
+    place: Place
+    key_file: Path | None
+    sandbox: str
+
+
+def place_of(settings: Settings) -> Place:
+    """The places that the settings name. The data directory is made, readable by its owner only."""
+    data_dir = settings.data_dir.expanduser().absolute()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise NotConfigured(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
+    if settings.database_url is None:
+        return Place(data_dir, f"sqlite:///{data_dir}/assay.db", f"sqlite:///{data_dir}/engine.db", embedded=True)
+    url = settings.database_url
+    if url.startswith("sqlite:///"):
+        return Place(data_dir, url, f"{url}.engine", embedded=True)
+    if not url.startswith(("postgresql://", "postgres://")):
+        scheme = url.split(":", 1)[0]
+        raise NotConfigured(f"database_url: {scheme!r} is not supported; use sqlite:///PATH or postgresql://...")
+    return Place(data_dir, url, url.replace("postgres://", "postgresql://", 1), embedded=False)
+
+
+@contextmanager
+def hold(place: Place) -> Iterator[None]:
+    """Keep the data directory for this process alone. Raises Unavailable when another server has it."""
+    path = place.data_dir / "lock"
+    handle = path.open("a+")
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            where = running_server(place)
+            at = f" at {where['url']}" if where else ""
+            raise Unavailable(f"another server already uses {place.data_dir}{at}") from error
+        yield
+    finally:
+        handle.close()
+
+
+def running_server(place: Place) -> dict[str, Any] | None:
+    """What the server that holds the data directory wrote about itself; None when none runs."""
+    try:
+        found = json.loads(place.server_file.read_text())
+        os.kill(int(found["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log lines to standard error: readable on a terminal, JSON elsewhere. Tracebacks never show variables,
+    which may hold keys and prompts."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    rendered: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *rendered,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+@dataclass(slots=True)
+class _Engine:
+    """The engine's side of the server: what belongs to its loop."""
+
+    settings: Settings
+    place: Place
+    sandbox: str = ""
+    _open: Any = None
+
+    async def open_job(self) -> "Job":
+        """Build what the job uses, on the engine's loop."""
+        from assay.adapters.storage import open_storage
+        from assay.ports.engine import Job
+        from assay.registry.discovery import load_task_types
+        from assay.services.execution import ChunkSizes, Execution
+        from assay.services.result_writer import ResultWriter
+
+        storage = open_storage(self.place.database_url)
+        services = build_services(self.settings)
+        self.sandbox = services.sandbox.name
+        writer = ResultWriter(storage, self.settings.flush_seconds)
+        execution = Execution(
+            storage,
+            writer,
+            load_task_types(),
+            services,
+            SystemClock(),
+            chunk_sizes=ChunkSizes(largest=self.settings.chunk_size),
+        )
+        self._open = (writer, services, storage)
+        return Job(execution.plan, execution.run_chunk, execution.finish)
+
+    async def close_job(self) -> None:
+        """Store what is finished, then release everything."""
+        if self._open is None:
+            return
+        writer, services, storage = self._open
+        self._open = None
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(10):
+                await writer.close()
+        await services.sandbox.close()
+        await services.models.close()
+        await storage.close()
+
+
+def build_services(settings: Settings) -> "Services":
+    """What tasks use, for the event loop that first uses it."""
+    from assay.adapters.models import HttpModels
+    from assay.adapters.sandbox import open_sandbox
+    from assay.registry.discovery import load_metrics
+    from assay.registry.task_types import Services
+
+    return Services(HttpModels(settings.all_vendors()), open_sandbox(settings), load_metrics())
+
+
+def build_engine(settings: Settings, place: Place) -> tuple["DbosEngine", _Engine]:
+    """The durable engine, not yet launched."""
+    from assay.adapters.engine.dbos_engine import DbosEngine, EngineSettings
+
+    side = _Engine(settings, place)
+    engine_settings = EngineSettings(
+        database_url=place.engine_url,
+        executor_id="embedded",
+        chunks_in_flight=settings.chunks_in_flight,
+        poll_seconds=settings.engine_poll_seconds,
+    )
+    return DbosEngine(engine_settings, side.open_job, side.close_job), side
+
+
+def build_api_services(
+    settings: Settings, storage: "SqlStorage", engine: "DbosEngine"
+) -> tuple["ApiServices", "Services"]:
+    """The objects behind the HTTP API, for the web server's loop, and what its tasks' checks and dry runs use."""
+    from assay.api.shared.services import ApiServices
+    from assay.registry.discovery import load_task_types
+    from assay.services.access import Access
+    from assay.services.aggregates import Aggregates
+    from assay.services.datasets import Datasets
+    from assay.services.dry_runs import DryRuns
+    from assay.services.evaluations import Evaluations
+    from assay.services.exports import Exports
+    from assay.services.groups import Groups
+    from assay.services.items import Items
+
+    clock, task_types, task_services = SystemClock(), load_task_types(), build_services(settings)
+    services = ApiServices(
+        storage=storage,
+        access=Access(storage, clock),
+        evaluations=Evaluations(storage, engine, clock, task_types, task_services),
+        items=Items(storage),
+        exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
+        aggregates=Aggregates(storage, clock, task_types),
+        datasets=Datasets(storage, clock),
+        groups=Groups(storage, clock),
+        dry_runs=DryRuns(task_types, task_services),
+        task_types=task_types,
+    )
+    return services, task_services
+
+
+async def upgrade(settings: Settings) -> None:
+    """Bring the database's schema up to date."""
+    from assay.adapters.storage import upgrade as upgrade_storage
+
+    await upgrade_storage(place_of(settings).database_url)
+
+
+async def prepare_database(place: Place) -> None:
+    """Make the schema or bring the embedded one up to date. Raises NotConfigured for a shared database whose
+    schema is older (its owner upgrades it) or any whose schema is newer than this program."""
+    from assay.adapters.storage import SchemaState, schema_state
+    from assay.adapters.storage import upgrade as upgrade_storage
+
+    state = await schema_state(place.database_url)
+    if state is SchemaState.NEWER:
+        raise NotConfigured("the database was made by a newer Assay; upgrade this one (pip install -U assay-evals)")
+    if state is SchemaState.OLDER and not place.embedded:
+        raise NotConfigured("the database's schema is older than this Assay; run: assay db upgrade --database-url ...")
+    if state is not SchemaState.CURRENT:
+        await upgrade_storage(place.database_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Direct access to a server's data, without the server."""
+
+    place: Place
+    access: "Access"
+
+
+@asynccontextmanager
+async def open_local(settings: Settings) -> AsyncIterator[Local]:
+    """Open the database that the settings name; it may be in use by a server at the same time."""
+    from assay.adapters.storage import open_storage
+    from assay.services.access import Access
+
+    place = place_of(settings)
+    await prepare_database(place)
+    storage = open_storage(place.database_url)
+    try:
+        yield Local(place, Access(storage, SystemClock()))
+    finally:
+        await storage.close()
+
+
+async def first_key(settings: Settings, place: Place, access: "Access") -> Path | None:
+    """See to it that there is a key: the one that is set, or the data directory's own, made at first start,
+    kept with mode 0600 and printed once. Returns its file; None when the key was set."""
+    if settings.api_key is not None:
+        await access.ensure_key("ASSAY_API_KEY", settings.api_key)
+        return None
+    if not place.embedded and await access.list_keys():
+        return None
+    if place.key_file.exists():
+        await access.ensure_key("first key", place.key_file.read_text().strip())
+        return place.key_file
+    _, secret = await access.create_key("first key")
+    descriptor = os.open(place.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    sys.stdout.write(f"A first API key was made; it is shown once: {secret}\n")
+    return place.key_file
+
+
+def serve(settings: Settings, on_ready: Callable[[Ready], None] | None = None) -> int:
+    """Run a server until it is told to stop by SIGINT or SIGTERM; returns the exit code.
+
+    Raises NotConfigured or Unavailable when it cannot start: a bad setting, a taken port, a data directory
+    that another server holds.
+    """
+    configure_logging(settings)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    place = place_of(settings)
+    with hold(place):
+        listener = _listen(settings)
+        runner = asyncio.Runner(loop_factory=_new_loop)
+        with runner:
+            return runner.run(_serve(settings, place, listener, on_ready))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; try --port") from error
+    return listener
+
+
+async def _serve(
+    settings: Settings, place: Place, listener: socket.socket, on_ready: Callable[[Ready], None] | None
+) -> int:
+    import uvicorn
+
+    from assay.adapters.storage import open_storage
+    from assay.api.app import build_api
+
+    await prepare_database(place)
+    storage = open_storage(place.database_url)
+    async with storage.sole_server():
+        engine, side = build_engine(settings, place)
+        try:
+            services, task_services = build_api_services(settings, storage, engine)
+            key_file = await first_key(settings, place, services.access)
+            await asyncio.to_thread(engine.launch)
+            await _resume(storage, engine)
+            config = uvicorn.Config(
+                build_api(services, settings),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+            server = uvicorn.Server(config)
+            ready = Ready(_url(listener), place, key_file, side.sandbox)
+            telling = asyncio.create_task(_tell(server, ready, on_ready))
+            await server.serve(sockets=[listener])
+            telling.cancel()
+            await task_services.sandbox.close()
+            await task_services.models.close()
+        finally:
+            place.server_file.unlink(missing_ok=True)
+            await asyncio.to_thread(engine.close)
+            await storage.close()
+    return 0
+
+
+async def _resume(storage: "SqlStorage", engine: "DbosEngine") -> None:
+    """Start the jobs that a crash left between being stored and being started; the others go on already."""
+    async with storage.read() as unit:
+        unfinished = await unit.evaluations.list_running()
+    for evaluation in unfinished:
+        await engine.start(evaluation.id)
+
+
+async def _tell(server: "uvicorn.Server", ready: Ready, on_ready: Callable[[Ready], None] | None) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    ready.place.server_file.write_text(json.dumps({"url": ready.url, "pid": os.getpid()}))
+    if on_ready is not None:
+        on_ready(ready)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

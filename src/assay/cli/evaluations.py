@@ -1,0 +1,59 @@
+"""`assay evaluations`: look at evaluations on a server, and cancel one."""
+
+from typing import Annotated
+
+import typer
+
+from assay.cli.connection import Target, connect
+from assay.cli.options import AccountId, ApiKey, BaseUrl, DataDir
+
+evaluations = typer.Typer(help="Show, list and cancel evaluations.", no_args_is_help=True)
+
+EvaluationId = Annotated[str, typer.Argument(metavar="ID", help="The evaluation's id.")]
+
+
+@evaluations.command()
+def show(
+    evaluation_id: EvaluationId,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    account: AccountId = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show an evaluation: its state, and its numbers by task."""
+    from assay.cli.report import print_evaluation
+
+    with connect(Target(base_url, api_key, account, data_dir)) as client:
+        evaluation = client.get(f"/v5/evaluations/{evaluation_id}")
+        aggregates = client.get(f"/v5/evaluations/{evaluation_id}/aggregates")
+    print_evaluation(evaluation, aggregates)
+
+
+@evaluations.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    account: AccountId = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List evaluations, newest first."""
+    from assay.cli.report import print_evaluations
+
+    with connect(Target(base_url, api_key, account, data_dir)) as client:
+        page = client.get("/v5/evaluations", {"limit": limit, "sort_order": "desc"})
+    print_evaluations(page["items"], page["total"])
+
+
+@evaluations.command()
+def cancel(
+    evaluation_id: EvaluationId,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    account: AccountId = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Cancel a running evaluation. Results that are there stay."""
+    with connect(Target(base_url, api_key, account, data_dir)) as client:
+        evaluation = client.post(f"/v5/evaluations/{evaluation_id}/cancel")
+    typer.echo(f"{evaluation['id']} is {evaluation['status']}: {evaluation.get('status_reason') or 'finished before'}")

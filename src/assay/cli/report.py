@@ -1,0 +1,139 @@
+"""What the commands print about evaluations: tables that fit 100 columns and read without colour."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from assay.cli.progress import duration
+from assay.cli.thresholds import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDTH = 100
+NOTHING = "–"
+
+
+def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
+    """A console as wide as the terminal; 100 columns where there is none."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, record=record, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
+
+
+def make_table(*columns: str, title: str | None = None) -> "Table":
+    """A table whose first column is text and whose others are numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold", vertical="middle")
+    return table
+
+
+def number(value: float | None) -> str:
+    """A number with three decimals, or four significant digits when it is large."""
+    if value is None:
+        return NOTHING
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def interval(found: Mapping[str, Any] | None) -> str:
+    """An interval as `0.210 to 0.334`."""
+    return f"{number(found['low'])} to {number(found['high'])}" if found else NOTHING
+
+
+def seconds(aggregate: Mapping[str, Any]) -> str:
+    """The mean time of one item's task, where a task says how long it took."""
+    mean = (aggregate.get("latency") or {}).get("mean")
+    return duration(mean) if mean is not None else NOTHING
+
+
+def by_alias(aggregates: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The answer of the aggregates endpoint by task alias, in the tasks' order."""
+    return {one["alias"]: one for one in aggregates["tasks"]}
+
+
+def task_table(aggregates: Mapping[str, Any]) -> "Table":
+    """One line a task: mean, interval, how many it is made of and how many it lacks."""
+    table = make_table("task", "mean", "95 % interval", "n", "missing", "errors", "cached", "time an item")
+    for alias, one in by_alias(aggregates).items():
+        counts = (str(one.get(key) or 0) for key in ("n", "missing", "errored", "cached"))
+        table.add_row(alias, *_centre(one), *counts, seconds(one))
+    return table
+
+
+def _centre(one: Mapping[str, Any]) -> tuple[str, str]:
+    """The mean and interval, or how often each value came when the values are no numbers."""
+    values: Mapping[str, int] | None = one.get("values")
+    if one.get("mean") is None and values:
+        most = sorted(values.items(), key=lambda pair: -pair[1])[:3]
+        rest = len(values) - len(most)
+        shown = ", ".join(f"{_short(value)} {count}" for value, count in most)
+        return NOTHING, shown + (f", {rest} more" if rest else "")
+    return number(one.get("mean")), interval(one.get("interval"))
+
+
+def _short(text: str, longest: int = 12) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def totals(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an evaluation as a whole that thresholds can be about."""
+    items = (evaluation.get("progress") or {}).get("items") or {}
+    return {
+        "errors": float(evaluation.get("error_count") or 0),
+        "failed": float(items.get("failed") or 0),
+        "items": float(items.get("total") or 0),
+    }
+
+
+def print_evaluation(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> None:
+    """An evaluation's state and table."""
+    console = make_console()
+    reason = f": {evaluation['status_reason']}" if evaluation.get("status_reason") else ""
+    console.print(f"[bold]{_plain(evaluation['name'])}[/bold] is {evaluation['status']}{_plain(reason)}")
+    console.print(task_table(aggregates))
+    console.print(summary(evaluation, aggregates), markup=False, soft_wrap=True)
+
+
+def summary(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> str:
+    """The line under a table: which evaluation, how many items, how long."""
+    found = totals(evaluation)
+    failed = f", {found['failed']:.0f} of them with errors" if found["failed"] else ""
+    took = aggregates.get("seconds")
+    elapsed = f", in {duration(took)}" if took is not None else ""
+    return f"Evaluation {evaluation['id']}: {found['items']:.0f} items{failed}{elapsed}"
+
+
+def print_evaluations(found: Sequence[Mapping[str, Any]], total: int) -> None:
+    """A list of evaluations."""
+    console = make_console()
+    table = make_table("id", "name", "status", "items", "errors", "created")
+    for evaluation in found:
+        counted = totals(evaluation)
+        created = str(evaluation["created_at"])[:16].replace("T", " ")
+        name = _plain(str(evaluation["name"]))
+        counts = (f"{counted['items']:.0f}", f"{counted['errors']:.0f}")
+        table.add_row(evaluation["id"], name, evaluation["status"], *counts, created)
+    console.print(table)
+    console.print(f"{len(found)} of {total} evaluations", markup=False)
+
+
+def print_verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
+    """Each threshold, whether it is met, and what it was held against."""
+    for verdict in verdicts:
+        word = "[green]met   [/green]" if verdict.met else "[red]MISSED[/red]"
+        value = "there is no such number" if verdict.value is None else f"it is {verdict.value:.4g}"
+        console.print(f"{word}  {_plain(verdict.threshold.text)}  ({value})", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """Text of the user's, safe to put among markup."""
+    from rich.markup import escape
+
+    return escape(text)

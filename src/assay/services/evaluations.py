@@ -1,0 +1,427 @@
+"""Evaluations: making them in three forms, reading, changing, archiving and cancelling them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+import uuid_utils
+
+from assay.core.errors import InvalidInput, NotFound, NotOffered, Problem, RuleViolation
+from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
+from assay.core.identity import Caller
+from assay.core.paging import Page, PageRequest
+from assay.ports.clock import Clock
+from assay.ports.engine import Engine
+from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
+from assay.registry.task_types import Services, TaskType
+from assay.services.datasets import NewDataset, add_dataset
+from assay.services.planning import Plan, plan_tasks
+from assay.services.rows import Row, check_files, check_rows, columns_of
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1000
+MAX_FAILED_ITEMS = 100
+CANCELLED = "Cancelled"
+CONTRIBUTOR_TASK = "contributor_evaluation.question"
+"""The one task type that the contract lets a caller add to an evaluation that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFromRows:
+    """A dataset to make from an evaluation's rows; `keys` limits which columns it gets (None: all)."""
+
+    name: str
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvaluation:
+    """An evaluation to make. `rows` is raw: a list of objects, or references to items with `dataset_id`."""
+
+    name: str
+    rows: Any = None
+    tasks: Sequence[Any] = ()
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
+    files: Sequence[Mapping[str, str]] | None = None
+    dataset_id: str | None = None
+    dataset: DatasetFromRows | None = None
+    skip_prefilled_rows: bool = False
+    taxonomy: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where an evaluation's rows come from: the rows (made one by one), how many, and their columns."""
+
+    rows: Sequence[Mapping[str, Any]]
+    columns: tuple[str, ...]
+    dataset_id: str | None = None
+    origins: Sequence[Row] = field(default=())
+
+
+class Evaluations:
+    """The use cases of evaluations."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        engine: Engine,
+        clock: Clock,
+        task_types: Mapping[str, TaskType],
+        task_services: Services,
+    ) -> None:
+        self._storage = storage
+        self._engine = engine
+        self._clock = clock
+        self._task_types = task_types
+        self._task_services = task_services
+
+    async def create(self, caller: Caller, new: NewEvaluation) -> Evaluation:
+        """Make an evaluation with its items in one transaction and start its job, if it has one.
+
+        Raises InvalidInput, NotFound (the dataset) and RuleViolation before anything is written.
+        """
+        source = await self._source(caller, new)
+        plan = self._plan(new.tasks, source.columns)
+        now = self._clock.now()
+        evaluation = _new_evaluation(caller, new, plan, source, now)
+        async with self._storage.write() as unit:
+            dataset_ids = [source.dataset_id] if source.dataset_id else []
+            origins: Sequence[Row] = source.origins
+            if new.dataset is not None:
+                rows = _projected(source.rows, new.dataset.keys)
+                spec = NewDataset(new.dataset.name, rows, None, new.dataset.description, new.dataset.tags)
+                dataset, dataset_items = await add_dataset(unit, caller, spec, now)
+                dataset_ids = [dataset.id]
+                origins = [Row({}, None, item.id, dataset.current_version_num) for item in dataset_items]
+            added = await unit.evaluations.add(evaluation, dataset_ids)
+            for batch in _new_items(source.rows, origins):
+                await unit.items.add(added, batch)
+            stored = await unit.evaluations.get(caller.account_id, added.id)
+        if plan.has_job:
+            await self._engine.start(added.id)
+        return stored or added
+
+    async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
+        """One evaluation. Raises NotFound."""
+        async with self._storage.read() as unit:
+            return await _found(unit, caller, evaluation_id, include_archived=include_archived)
+
+    async def list(self, caller: Caller, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
+        """A page of the account's evaluations."""
+        async with self._storage.read() as unit:
+            return await unit.evaluations.list(caller.account_id, page, where)
+
+    async def failed_items(self, evaluation: Evaluation) -> Sequence[Item]:
+        """The first items with a task error, at most 100."""
+        if not evaluation.progress.failed:
+            return ()
+        async with self._storage.read() as unit:
+            page = await unit.items.list(
+                evaluation.account_id,
+                PageRequest(limit=MAX_FAILED_ITEMS),
+                evaluation_id=evaluation.id,
+                completion="failed",
+                include_archived=evaluation.archived_at is not None,
+            )
+        return page.items
+
+    async def update(
+        self, caller: Caller, evaluation_id: str, changes: Mapping[str, Any], *, restore: bool = False
+    ) -> Evaluation:
+        """Change `name`, `description`, `tags` or `metadata` (a merge patch), those that `changes` has.
+
+        With `restore` an archived evaluation comes back first, with the items that were archived with it; its
+        group memberships do not. RuleViolation for an archived one otherwise, and for no change at all.
+        """
+        if not changes and not restore:
+            raise RuleViolation("nothing to change: send restore or at least one of name, description, tags, metadata")
+        async with self._storage.write() as unit:
+            evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
+            if restore and evaluation.archived_at is not None:
+                await unit.items.set_archived(evaluation.seq, None, only_at=evaluation.archived_at)
+                evaluation = replace(evaluation, archived_at=None)
+            elif restore and not changes:
+                return evaluation
+            _refuse_archived(evaluation)
+            values = dict(changes)
+            if "metadata" in values:
+                values["metadata"] = merge_patch(evaluation.metadata, values["metadata"])
+            evaluation = replace(evaluation, **values, updated_at=self._clock.now())
+            await unit.evaluations.save(evaluation)
+        return evaluation
+
+    async def archive(self, caller: Caller, evaluation_id: str) -> Evaluation:
+        """Hide an evaluation with its items and take it out of its groups. NotFound when archived already."""
+        now = self._clock.now()
+        async with self._storage.write() as unit:
+            evaluation = await _found(unit, caller, evaluation_id)
+            evaluation = replace(evaluation, archived_at=now, updated_at=now)
+            await unit.evaluations.save(evaluation)
+            await unit.items.set_archived(evaluation.seq, now)
+            await unit.groups.remove_evaluation(evaluation.id, now)
+        return evaluation
+
+    async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
+        """Stop a running evaluation: it becomes `failed`, and results that are there stay.
+
+        Cancelling twice changes nothing; RuleViolation for one that ended by itself.
+        """
+        now = self._clock.now()
+        async with self._storage.write() as unit:
+            evaluation = await _found(unit, caller, evaluation_id)
+            reason = f"{CANCELLED} by {caller.identity.type.replace('_', ' ')} {caller.identity.id}"
+            changed = evaluation.has_job and await unit.evaluations.set_status(
+                evaluation.seq,
+                EvaluationStatus.FAILED,
+                reason,
+                finished_at=now,
+                only_if=EvaluationStatus.RUNNING,
+            )
+            if changed:
+                evaluation = await _found(unit, caller, evaluation_id)
+        if changed:
+            await self._engine.cancel(evaluation.id)
+        elif not was_cancelled(evaluation):
+            raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+        return evaluation
+
+    async def taxonomy(self, caller: Caller, evaluation_id: str) -> Mapping[str, Any]:
+        """The document given as `taxonomy_params`. NotFound when there is none."""
+        evaluation = await self.get(caller, evaluation_id)
+        if evaluation.taxonomy is None:
+            raise NotFound("taxonomy of evaluation", evaluation_id)
+        return evaluation.taxonomy
+
+    async def add_task(self, caller: Caller, evaluation_id: str, task: Any) -> Evaluation:
+        """Add a contributor task to an evaluation that is there; other types would need a new run.
+
+        Contributor tasks are not in this version, so a good request is NotOffered.
+        """
+        evaluation = await self.get(caller, evaluation_id, include_archived=True)
+        _refuse_archived(evaluation)
+        task_type = task.get("task_type") if isinstance(task, Mapping) else None
+        if not isinstance(task_type, str) or not task_type:
+            raise InvalidInput.at(("body", "task", "task_type"), "task_type is missing", type="missing")
+        if task_type == CONTRIBUTOR_TASK:
+            raise NotOffered(f"tasks of the type {CONTRIBUTOR_TASK} are not in this version of Assay")
+        if task_type not in self._task_types:
+            raise InvalidInput.at(
+                ("body", "task", "task_type"), f"unknown: {task_type[:100]!r}", type="unknown_task_type"
+            )
+        raise RuleViolation(f"only {CONTRIBUTOR_TASK} tasks can be added later; make a new evaluation for {task_type}")
+
+    async def replace_configuration(
+        self, caller: Caller, evaluation_id: str, alias: str, configuration: Mapping[str, Any]
+    ) -> Evaluation:
+        """Replace one task's configuration as a whole, checked against the items that are there. Results that
+        are there stay; nothing runs again.
+
+        NotFound for an unknown alias; RuleViolation for an archived evaluation and for a running one, whose
+        results would come half from each configuration.
+        """
+        async with self._storage.write() as unit:
+            evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
+            _refuse_archived(evaluation)
+            index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
+            if index is None:
+                raise NotFound("task", alias[:256])
+            if evaluation.status is EvaluationStatus.RUNNING:
+                raise RuleViolation("the evaluation is running; wait for its end or cancel it before changing a task")
+            raw = [
+                {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
+                for task in evaluation.tasks
+            ]
+            raw[index]["configuration"] = configuration
+            try:
+                plan = self._plan(raw, evaluation.column_names)
+            except InvalidInput as invalid:
+                raise _relocated(invalid, index) from None
+            evaluation = replace(evaluation, tasks=plan.specs, updated_at=self._clock.now())
+            await unit.evaluations.save(evaluation)
+        return evaluation
+
+    def executed_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """The aliases of the tasks that the engine runs: pending on an item without a result."""
+        return tuple(
+            task.alias
+            for task in evaluation.tasks
+            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
+        )
+
+    def _plan(self, tasks: Sequence[Any], columns: Sequence[str]) -> Plan:
+        return plan_tasks(tasks, columns, self._task_types, self._task_services)
+
+    async def _source(self, caller: Caller, new: NewEvaluation) -> _Source:
+        if new.dataset_id is not None:
+            if new.dataset is not None:
+                message = "send dataset_id (an existing dataset) or dataset (a new one), not both"
+                raise InvalidInput.at(("body", "dataset"), message, type="conflicting_fields")
+            if new.files is not None:
+                message = "not accepted with dataset_id: the dataset's items bring their own files"
+                raise InvalidInput.at(("body", "files"), message, type="conflicting_fields")
+            return await self._from_dataset(caller, new.dataset_id, new.rows)
+        if new.rows is None:
+            raise InvalidInput.at(("body", "data"), "is needed without a dataset_id", type="missing")
+        columns = check_rows(new.rows)
+        check_files(new.files, len(new.rows))
+        if new.dataset is not None and new.dataset.keys is not None:
+            _check_keys(new.dataset.keys, columns)
+        return _Source(new.rows, columns)
+
+    async def _from_dataset(self, caller: Caller, dataset_id: str, references: Any) -> _Source:
+        """The rows of a dataset as it is now; with references, only those items, with extra keys laid over."""
+        if references is not None:
+            _check_references(references)
+        async with self._storage.read() as unit:
+            dataset = await unit.datasets.get(caller.account_id, dataset_id, include_archived=True)
+            if dataset is None:
+                raise NotFound("dataset", dataset_id)
+            if dataset.archived_at is not None:
+                raise RuleViolation(f"the dataset is archived: {dataset_id}")
+            version = dataset.current_version_num
+            if references is None:
+                origins = [
+                    Row(item.data, item.files, item.id, version)
+                    async for item in unit.dataset_items.stream_current(dataset_id)
+                ]
+            else:
+                origins = await _referenced(unit, dataset_id, version, references)
+        if not origins:
+            raise RuleViolation(f"the dataset has no items: {dataset_id}")
+        rows = [origin.data for origin in origins]
+        return _Source(rows, columns_of(rows), dataset_id, origins)
+
+
+def was_cancelled(evaluation: Evaluation) -> bool:
+    """Whether an evaluation is `failed` because somebody cancelled it."""
+    return evaluation.status is EvaluationStatus.FAILED and (evaluation.status_reason or "").startswith(CANCELLED)
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396: objects merge recursively, null removes a key, anything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+async def _found(unit: UnitOfWork, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
+    evaluation = await unit.evaluations.get(caller.account_id, evaluation_id, include_archived=include_archived)
+    if evaluation is None:
+        raise NotFound("evaluation", evaluation_id)
+    return evaluation
+
+
+def _refuse_archived(evaluation: Evaluation) -> None:
+    if evaluation.archived_at is not None:
+        raise RuleViolation(f"the evaluation is archived; restore it first: {evaluation.id}")
+
+
+def _new_evaluation(caller: Caller, new: NewEvaluation, plan: Plan, source: _Source, now: datetime) -> Evaluation:
+    total = len(source.rows)
+    done = 0 if plan.has_job else total
+    return Evaluation(
+        id=str(uuid_utils.uuid7()),
+        seq=0,
+        account_id=caller.account_id,
+        name=new.name,
+        description=new.description,
+        tags=new.tags,
+        metadata=new.metadata,
+        tasks=plan.specs,
+        status=EvaluationStatus.RUNNING if plan.has_job else EvaluationStatus.COMPLETED,
+        status_reason=None,
+        progress=Progress(total=total, successful=done),
+        has_job=plan.has_job,
+        created_at=now,
+        created_by=caller.identity,
+        updated_at=now,
+        finished_at=None if plan.has_job else now,
+        column_names=source.columns,
+        taxonomy=new.taxonomy,
+        skip_prefilled_rows=new.skip_prefilled_rows,
+    )
+
+
+def _new_items(rows: Sequence[Mapping[str, Any]], origins: Sequence[Row]) -> Iterator[list[NewItem]]:
+    """Batches of items to add; version 7 UUIDs ascend with the rows."""
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        if not origins:
+            yield [NewItem(str(uuid_utils.uuid7()), row) for row in batch]
+            continue
+        yield [
+            NewItem(str(uuid_utils.uuid7()), row, origin.files, origin.dataset_item_id, origin.dataset_item_version_num)
+            for row, origin in zip(batch, origins[start : start + BATCH], strict=True)
+        ]
+
+
+def _projected(rows: Sequence[Mapping[str, Any]], keys: tuple[str, ...] | None) -> Sequence[Mapping[str, Any]]:
+    if keys is None:
+        return rows
+    return [{key: row[key] for key in keys if key in row} for row in rows]
+
+
+def _check_keys(keys: tuple[str, ...], columns: tuple[str, ...]) -> None:
+    known = frozenset(columns)
+    problems = [
+        Problem(("body", "dataset", "keys", index), "no row has this column", "unknown_column", key)
+        for index, key in enumerate(keys)
+        if key not in known
+    ]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _check_references(references: Any) -> None:
+    check_rows(references)
+    problems = [
+        Problem(("body", "data", index, "dataset_item_id"), "must be the id of a dataset item", "missing")
+        for index, reference in enumerate(references)
+        if not isinstance(reference.get("dataset_item_id"), str)
+    ]
+    if problems:
+        raise InvalidInput(problems[:20])
+
+
+async def _referenced(
+    unit: UnitOfWork, dataset_id: str, version: int, references: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    wanted = list(dict.fromkeys(reference["dataset_item_id"] for reference in references))
+    items = {}
+    for start in range(0, len(wanted), BATCH):
+        items.update(await unit.dataset_items.get_many(dataset_id, wanted[start : start + BATCH]))
+    unknown = [item_id for item_id in wanted if item_id not in items]
+    if unknown:
+        shown = ", ".join(item_id[:100] for item_id in unknown[:5])
+        raise RuleViolation(f"the dataset has no such item now: {shown}")
+    rows = []
+    for reference in references:
+        item = items[reference["dataset_item_id"]]
+        extra = {key: value for key, value in reference.items() if key != "dataset_item_id"}
+        rows.append(Row({**item.data, **extra} if extra else item.data, item.files, item.id, version))
+    return rows
+
+
+def _relocated(invalid: InvalidInput, index: int) -> InvalidInput:
+    """Problems of the task being changed, moved from the plan's places to those of the request."""
+    prefix = ("body", "tasks", index)
+    return InvalidInput(
+        [
+            replace(problem, loc=("body", *problem.loc[3:])) if problem.loc[:3] == prefix else problem
+            for problem in invalid.problems
+        ]
+    )

