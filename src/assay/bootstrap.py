@@ -244,15 +244,15 @@ async def upgrade(settings: Settings) -> None:
 async def prepare_database(place: Place) -> None:
     """Make the schema or bring the embedded one up to date. Raises NotConfigured for a shared database whose
     schema is older (its owner upgrades it) or any whose schema is newer than this program."""
-    from assay.adapters.storage import SchemaState, schema_state
+    from assay.adapters.storage import schema_state
     from assay.adapters.storage import upgrade as upgrade_storage
 
     state = await schema_state(place.database_url)
-    if state is SchemaState.NEWER:
+    if state == "newer":
         raise NotConfigured("the database was made by a newer Assay; upgrade this one (pip install -U assay-evals)")
-    if state is SchemaState.OLDER and not place.embedded:
+    if state == "older" and not place.embedded:
         raise NotConfigured("the database's schema is older than this Assay; run: assay db upgrade --database-url ...")
-    if state is not SchemaState.CURRENT:
+    if state != "current":
         await upgrade_storage(place.database_url)
 
 
@@ -344,7 +344,7 @@ async def _serve(
 
     await prepare_database(place)
     storage = open_storage(place.database_url)
-    async with storage.sole_server():
+    async with contextlib.nullcontext():
         engine, side = build_engine(settings, place)
         try:
             services, task_services = build_api_services(settings, storage, engine)

@@ -325,12 +325,18 @@ def test_broken_source_is_refused_by_dry_runs_and_evaluations(strict: SGPClient,
     assert "function_source" in str(refused.value.body)
 
 
-def test_what_a_call_cost_is_recorded_with_its_result(strict: SGPClient) -> None:
-    _, (item,) = run(strict, standalone([{"question": "what does this cost?"}], chat(alias="answer")))
+def test_what_calls_cost_is_recorded_with_their_results(strict: SGPClient) -> None:
+    rows = [{"question": "what does this cost?"}, {"question": "and this?"}, {"question": "!status 400"}]
+    done, _ = run(strict, standalone(rows, chat(alias="answer"), metric("f1", "answer", "question")))
 
-    usage = item.task_usage["answer"]  # type: ignore[attr-defined]
+    found: Any = strict.get(f"/v5/evaluations/{done.id}/aggregates", cast_to=object)
 
-    assert usage["prompt_tokens"] > 0
-    assert usage["completion_tokens"] > 0
-    assert usage["latency"] > 0
-    assert usage["attempts"] == 1
+    answer, score = found["tasks"]
+    assert (answer["alias"], answer["task_type"]) == ("answer", "chat_completion")
+    assert (answer["completed"], answer["errored"], answer["missing"]) == (2, 1, 1)
+    assert answer["tokens"] == {"prompt": 9, "completion": 9}
+    assert answer["latency"]["mean"] >= 0.005
+    assert answer["attempts"] == 3
+    assert answer["error_types"] == {"inference_error": 1}
+    assert (score["n"], score["mean"], score["errored"], score["missing"]) == (2, 1.0, 1, 1)
+    assert score["error_types"] == {"upstream_error": 1}

@@ -41,13 +41,9 @@ def fake_vendor(base_url: str, name: str = "FAKE") -> dict[str, str]:
 
 @dataclass
 class Weight:
-    """What a server's processes weigh: resident and own bytes, CPU seconds, and how many they are.
-
-    `own` is the proportional set size where the system tells it (shared pages counted once), else `resident`.
-    """
+    """What a server's processes weigh together: resident bytes, CPU seconds, and how many they are."""
 
     resident: int
-    own: int
     cpu: float
     processes: int
 
@@ -131,7 +127,7 @@ class ServerProcess:
 
     def weigh(self) -> Weight:
         """Memory and CPU of the server and its children. Children that have ended count through their parent."""
-        resident = own = count = 0
+        resident = count = 0
         cpu = 0.0
         for member in self.members():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -139,10 +135,9 @@ class ServerProcess:
                     memory = member.memory_info().rss
                     times = member.cpu_times()
                 resident += memory
-                own += _own_memory(member, memory)
                 cpu += times.user + times.system + times.children_user + times.children_system
                 count += 1
-        return Weight(resident, own, cpu, count)
+        return Weight(resident, cpu, count)
 
     def kill(self) -> None:
         """`kill -9` of the server process alone."""
@@ -182,13 +177,6 @@ class ServerProcess:
         for member in self.survivors():
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
-
-
-def _own_memory(member: psutil.Process, otherwise: int) -> int:
-    try:
-        return int(getattr(member.memory_full_info(), "pss", 0)) or otherwise
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return otherwise
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from assay.settings import Settings
 
 
-
 def load_settings(**given: Any) -> "Settings":
     """The settings in force, with the options that were given (not None) laid over them."""
     from pydantic import ValidationError

@@ -64,9 +64,11 @@ def _embedded(target: Target) -> Iterator[Client]:
 
 
 @contextmanager
-def own_server(data_dir: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
+def own_server(
+    data_dir: Path, environment: Mapping[str, str], *, own_settings: bool = False
+) -> Iterator[ServerProcess]:
     """A child server on the data directory for as long as the block lasts."""
-    server = ServerProcess(data_dir, environment)
+    server = ServerProcess(data_dir, environment, own_settings=own_settings)
     try:
         server.start()
         yield server

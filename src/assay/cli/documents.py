@@ -9,10 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import yaml
+from typing import Any
 
 Keys = tuple[str | int, ...]
 """Where a value is in its file: `("tasks", 0, "alias")`."""
@@ -24,7 +21,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     word: truth for truth, words in ((True, "true True TRUE"), (False, "false False FALSE")) for word in words.split()
 }
-_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+_PLAIN_TAGS = (None, "!")
 
 
 class UnreadableFile(Exception):
@@ -108,55 +105,83 @@ def _finite(text: str) -> float:
 
 
 class _Composed:
-    """A YAML text as a JSON value, built from the parsed nodes so that each keeps its line."""
+    """A YAML text as a JSON value, built from the parser's events so that each place keeps its line.
+
+    The library's own composer recurses without a limit; this one stops at a depth.
+    """
 
     def __init__(self, path: Path, text: str) -> None:
         import yaml
 
         self._path = path
+        self._anchors: dict[str, Any] = {}
         self.lines: dict[Keys, int] = {}
-        loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            root = yaml.compose(text, Loader=type("Loader", (loader,), {"yaml_implicit_resolvers": {}}))
+            self._events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            next(self._events)
+            if isinstance(next(self._events), yaml.StreamEndEvent):
+                self.value: Any = None
+                return
+            self.value = self._build(next(self._events), ())
+            next(self._events)
+            if not isinstance(more := next(self._events), yaml.StreamEndEvent):
+                raise UnreadableFile(path, "there is a second document in the file", _line(more))
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else None
             raise UnreadableFile(path, f"not YAML: {error.problem or error.context}", line) from error
-        except (yaml.YAMLError, RecursionError) as error:
+        except yaml.YAMLError as error:
             raise UnreadableFile(path, f"not YAML: {str(error).splitlines()[0]}") from error
-        self.value = None if root is None else self._build(root, ())
 
-    def _build(self, node: "yaml.Node", keys: Keys) -> Any:
+    def _build(self, event: Any, keys: Keys) -> Any:
         import yaml
 
-        line = node.start_mark.line + 1
+        line = _line(event)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise UnreadableFile(self._path, f"*{event.anchor} stands before the end of its anchor", line)
+            return self._anchors[event.anchor]
         if keys:
             self.lines.setdefault(keys, line)
-        if node.tag not in _PLAIN_TAGS:
-            raise UnreadableFile(self._path, f"tags such as {node.tag} are not supported", line)
+        if event.tag not in _PLAIN_TAGS:
+            raise UnreadableFile(self._path, f"tags such as {event.tag} are not supported", line)
         if len(keys) > _DEEPEST:
             raise UnreadableFile(self._path, f"more than {_DEEPEST} levels deep", line)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, keys)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(element, (*keys, index)) for index, element in enumerate(node.value)]
-        return self._scalar(node, line)
+        if isinstance(event, yaml.MappingStartEvent):
+            value: Any = self._mapping(keys)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(keys)
+        else:
+            value = self._scalar(event, line)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
 
-    def _mapping(self, node: "yaml.MappingNode", keys: Keys) -> dict[str, Any]:
+    def _sequence(self, keys: Keys) -> list[Any]:
+        import yaml
+
+        values: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            values.append(self._build(event, (*keys, len(values))))
+        return values
+
+    def _mapping(self, keys: Keys) -> dict[str, Any]:
+        import yaml
+
         values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = self._build(key_node, ())
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = _line(event)
+            key = self._scalar(event, line) if isinstance(event, yaml.ScalarEvent) else None
             if not isinstance(key, str):
-                raise UnreadableFile(self._path, f"a key must be text: put {key_node.value!r} in quotes", line)
+                raise UnreadableFile(self._path, "a key must be text: put it in quotes", line)
             if key in values:
                 raise UnreadableFile(self._path, f"the key {key!r} is given twice", line)
             self.lines[(*keys, key)] = line
-            values[key] = self._build(value_node, (*keys, key))
+            values[key] = self._build(next(self._events), (*keys, key))
         return values
 
-    def _scalar(self, node: "yaml.Node", line: int) -> Any:
-        text = str(node.value)
-        if getattr(node, "style", None) is not None:
+    def _scalar(self, event: Any, line: int) -> Any:
+        text = str(event.value)
+        if event.style:
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -170,3 +195,7 @@ class _Composed:
         except ValueError as error:
             raise UnreadableFile(self._path, "a number too large: put it in quotes", line) from error
         return text
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1

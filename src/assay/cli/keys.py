@@ -9,6 +9,7 @@ import typer
 from assay.cli.configuration import load_settings
 from assay.cli.exits import COULD_NOT_RUN, WRONG, fail
 from assay.cli.options import DatabaseUrl, DataDir
+from assay.core.identity import DEFAULT_ACCOUNT_ID
 
 if TYPE_CHECKING:
     from assay.bootstrap import Local
@@ -26,23 +27,24 @@ def create(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a key and show it, once: only its hash is stored."""
-    made = _on_local(
-        lambda local: local.access.create_key(name, account_ids=tuple(account or ())), data_dir, database_url
-    )
-    typer.echo(made.secret)
-    typer.echo(f"Key {made.key.id} ({name}); keep it now, it is not shown again.", err=True)
+    accounts = tuple(account or (DEFAULT_ACCOUNT_ID,))
+    key, secret = _on_local(lambda local: local.access.create_key(name, account_ids=accounts), data_dir, database_url)
+    typer.echo(secret)
+    typer.echo(f"Key {key.id} ({name}); keep it now, it is not shown again.", err=True)
 
 
 @keys.command("list")
 def list_(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """List the keys, oldest first, never their secrets."""
-    from assay.cli.report import make_console, make_table
+    from assay.cli.report import make_console, make_table, plain
 
     found = _on_local(lambda local: local.access.list_keys(), data_dir, database_url)
     table = make_table("id", "name", "begins with", "accounts", "created", "revoked")
     for key in found:
         revoked = f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else ""
-        table.add_row(key.id, key.name, key.hint, ", ".join(key.account_ids), f"{key.created_at:%Y-%m-%d}", revoked)
+        table.add_row(
+            key.id, plain(key.name), key.hint, plain(", ".join(key.account_ids)), f"{key.created_at:%Y-%m-%d}", revoked
+        )
     make_console().print(table)
 
 

@@ -9,11 +9,15 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(envvar="ASSAY_BASE_URL", help="The server to use. Without it: one on this machine's data."),
 ]
-ApiKey = Annotated[str | None, typer.Option(help="The key to use it with. [env var: ASSAY_API_KEY]", show_default=False)]
+ApiKey = Annotated[
+    str | None, typer.Option(help="The key to use it with. [env var: ASSAY_API_KEY]", show_default=False)
+]
 AccountId = Annotated[str | None, typer.Option(help="The account, if not the key's default one.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Where the data is. [env var: ASSAY_DATA_DIR; default: ~/.local/share/assay]", show_default=False),
+    typer.Option(
+        help="Where the data is. [env var: ASSAY_DATA_DIR; default: ~/.local/share/assay]", show_default=False
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,

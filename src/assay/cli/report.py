@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 100
-NOTHING = "–"
+NOTHING = "-"
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
@@ -29,9 +29,9 @@ def make_table(*columns: str, title: str | None = None) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold", vertical="middle")
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
     return table
 
 
@@ -43,14 +43,19 @@ def number(value: float | None) -> str:
 
 
 def interval(found: Mapping[str, Any] | None) -> str:
-    """An interval as `0.210 to 0.334`."""
-    return f"{number(found['low'])} to {number(found['high'])}" if found else NOTHING
+    """An interval as `(0.210, 0.334)`."""
+    return f"({number(found['low'])}, {number(found['high'])})" if found else NOTHING
 
 
 def seconds(aggregate: Mapping[str, Any]) -> str:
-    """The mean time of one item's task, where a task says how long it took."""
+    """The mean time of the task on one item, where a task says how long it took."""
     mean = (aggregate.get("latency") or {}).get("mean")
     return duration(mean) if mean is not None else NOTHING
+
+
+def made_of(aggregate: Mapping[str, Any]) -> int:
+    """How many values a task's numbers are made of; of values that are no numbers, how many there are."""
+    return int(aggregate.get("n") or aggregate.get("completed") or 0)
 
 
 def by_alias(aggregates: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -60,10 +65,10 @@ def by_alias(aggregates: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def task_table(aggregates: Mapping[str, Any]) -> "Table":
     """One line a task: mean, interval, how many it is made of and how many it lacks."""
-    table = make_table("task", "mean", "95 % interval", "n", "missing", "errors", "cached", "time an item")
+    table = make_table("task", "mean", "95 % interval", "n", "missing", "errors", "cached", "time")
     for alias, one in by_alias(aggregates).items():
-        counts = (str(one.get(key) or 0) for key in ("n", "missing", "errored", "cached"))
-        table.add_row(alias, *_centre(one), *counts, seconds(one))
+        counts = (str(one.get(key) or 0) for key in ("missing", "errored", "cached"))
+        table.add_row(plain(alias), *_centre(one), str(made_of(one)), *counts, seconds(one))
     return table
 
 
@@ -73,7 +78,7 @@ def _centre(one: Mapping[str, Any]) -> tuple[str, str]:
     if one.get("mean") is None and values:
         most = sorted(values.items(), key=lambda pair: -pair[1])[:3]
         rest = len(values) - len(most)
-        shown = ", ".join(f"{_short(value)} {count}" for value, count in most)
+        shown = ", ".join(f"{plain(_short(value))} {count}" for value, count in most)
         return NOTHING, shown + (f", {rest} more" if rest else "")
     return number(one.get("mean")), interval(one.get("interval"))
 
@@ -96,7 +101,7 @@ def print_evaluation(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any
     """An evaluation's state and table."""
     console = make_console()
     reason = f": {evaluation['status_reason']}" if evaluation.get("status_reason") else ""
-    console.print(f"[bold]{_plain(evaluation['name'])}[/bold] is {evaluation['status']}{_plain(reason)}")
+    console.print(f"[bold]{plain(evaluation['name'])}[/bold] is {evaluation['status']}{plain(reason)}")
     console.print(task_table(aggregates))
     console.print(summary(evaluation, aggregates), markup=False, soft_wrap=True)
 
@@ -117,7 +122,7 @@ def print_evaluations(found: Sequence[Mapping[str, Any]], total: int) -> None:
     for evaluation in found:
         counted = totals(evaluation)
         created = str(evaluation["created_at"])[:16].replace("T", " ")
-        name = _plain(str(evaluation["name"]))
+        name = plain(str(evaluation["name"]))
         counts = (f"{counted['items']:.0f}", f"{counted['errors']:.0f}")
         table.add_row(evaluation["id"], name, evaluation["status"], *counts, created)
     console.print(table)
@@ -129,11 +134,11 @@ def print_verdicts(console: "Console", verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         word = "[green]met   [/green]" if verdict.met else "[red]MISSED[/red]"
         value = "there is no such number" if verdict.value is None else f"it is {verdict.value:.4g}"
-        console.print(f"{word}  {_plain(verdict.threshold.text)}  ({value})", soft_wrap=True)
+        console.print(f"{word}  {plain(verdict.threshold.text)}  ({value})", soft_wrap=True)
 
 
-def _plain(text: str) -> str:
-    """Text of the user's, safe to put among markup."""
+def plain(text: str) -> str:
+    """Text of the user's, safe to put among markup and on a terminal."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))

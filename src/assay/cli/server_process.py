@@ -57,9 +57,15 @@ class ServerProcess:
     The child reads its standard input, which nobody writes to, and stops when that closes.
     """
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str], *, own_settings: bool = False) -> None:
+        """`environment` is laid over this process's. With `own_settings` the child sees neither an `assay.toml`
+        nor the database that the user's environment names: it keeps to its data directory."""
         self._data_dir = data_dir
-        self._environment = {**os.environ, **(environment or {})}
+        self._working_dir = data_dir if own_settings else None
+        self._environment = {**os.environ, **environment}
+        if own_settings:
+            for name in ("ASSAY_CONFIG", "ASSAY_DATABASE_URL"):
+                self._environment.pop(name, None)
         self._port = 0
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -114,12 +120,13 @@ class ServerProcess:
         mode = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if previous is None else os.O_APPEND)
         log = os.open(self._data_dir / LOG_NAME, mode, 0o600)
         try:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603 - this interpreter and options of our own
                 command,
                 stdin=subprocess.PIPE,
-                stdout=log,
+                stdout=subprocess.DEVNULL,  # where a first start shows its new key
                 stderr=log,
                 env=self._environment,
+                cwd=self._working_dir,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the child in order
             )
         finally:

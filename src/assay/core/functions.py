@@ -74,7 +74,7 @@ class FunctionSignature:
         return tuple(parameter.name for parameter in self.parameters if parameter.has_default)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def parse_function(source: str) -> FunctionSignature:
     """The signature of the one function that the source defines. Raises RefusedSource.
 
@@ -190,8 +190,8 @@ def _check_body(function: ast.FunctionDef) -> None:
             stack.extend((child, *inner) for child in ast.iter_child_nodes(node))
         elif isinstance(node, _LOOPS):
             stack.extend((child, own, True, in_async) for child in node.body)
-            rest = [child for child in ast.iter_child_nodes(node) if child not in node.body]
-            stack.extend((child, own, in_loop, in_async) for child in rest)
+            head = [node.test] if isinstance(node, ast.While) else [node.target, node.iter]
+            stack.extend((child, own, in_loop, in_async) for child in (*head, *node.orelse))
         else:
             stack.extend((child, own, in_loop, in_async) for child in ast.iter_child_nodes(node))
 

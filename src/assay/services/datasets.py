@@ -135,8 +135,10 @@ class Datasets:
         """An item as it is now, or as it was in a version of its dataset; NotFound when it is not in it."""
         async with self._storage.read() as work:
             item = await work.dataset_items.get(caller.account_id, item_id, version=version)
-        if item is None:
-            raise NotFound("dataset item", item_id)
+            if item is None:
+                raise NotFound("dataset item", item_id)
+            if version is not None:
+                _check_version(await _existing(work, caller, item.dataset_id, include_archived=True), version)
         return item
 
     async def list_items(
@@ -157,8 +159,8 @@ class Datasets:
         async with self._storage.read() as work:
             if dataset_id is not None:
                 dataset = await _existing(work, caller, dataset_id, include_archived=include_archived)
-                if version is not None and not 1 <= version <= dataset.current_version_num:
-                    raise NotFound(f"version of dataset {dataset_id}", str(version))
+                if version is not None:
+                    _check_version(dataset, version)
             return await work.dataset_items.list(
                 caller.account_id, page, dataset_id=dataset_id, version=version, include_archived=include_archived
             )
@@ -223,6 +225,12 @@ async def _writable(work: UnitOfWork, caller: Caller, dataset_id: str) -> Datase
     if dataset.archived_at is not None:
         raise RuleViolation(f"dataset {dataset_id} is archived; restore it first")
     return dataset
+
+
+def _check_version(dataset: Dataset, version: int) -> None:
+    """Versions are whole numbers from 1; one that is not made yet must not look like the newest."""
+    if not 1 <= version <= dataset.current_version_num:
+        raise NotFound(f"version of dataset {dataset.id}", str(version))
 
 
 async def _open_item(work: UnitOfWork, caller: Caller, dataset_id: str, item_id: str) -> tuple[Dataset, DatasetItem]:

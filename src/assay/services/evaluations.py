@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 import uuid_utils
 
+from assay.core.datasets import DatasetItem
 from assay.core.errors import InvalidInput, NotFound, NotOffered, Problem, RuleViolation
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
 from assay.core.identity import Caller
@@ -96,7 +97,7 @@ class Evaluations:
             dataset_ids = [source.dataset_id] if source.dataset_id else []
             origins: Sequence[Row] = source.origins
             if new.dataset is not None:
-                rows = _projected(source.rows, new.dataset.keys)
+                rows = _projected(new.rows, new.dataset.keys)
                 spec = NewDataset(new.dataset.name, rows, None, new.dataset.description, new.dataset.tags)
                 dataset, dataset_items = await add_dataset(unit, caller, spec, now)
                 dataset_ids = [dataset.id]
@@ -369,7 +370,7 @@ def _new_items(rows: Sequence[Mapping[str, Any]], origins: Sequence[Row]) -> Ite
         ]
 
 
-def _projected(rows: Sequence[Mapping[str, Any]], keys: tuple[str, ...] | None) -> Sequence[Mapping[str, Any]]:
+def _projected(rows: list[dict[str, Any]], keys: tuple[str, ...] | None) -> list[dict[str, Any]]:
     if keys is None:
         return rows
     return [{key: row[key] for key in keys if key in row} for row in rows]
@@ -401,7 +402,7 @@ async def _referenced(
     unit: UnitOfWork, dataset_id: str, version: int, references: Sequence[Mapping[str, Any]]
 ) -> list[Row]:
     wanted = list(dict.fromkeys(reference["dataset_item_id"] for reference in references))
-    items = {}
+    items: dict[str, DatasetItem] = {}
     for start in range(0, len(wanted), BATCH):
         items.update(await unit.dataset_items.get_many(dataset_id, wanted[start : start + BATCH]))
     unknown = [item_id for item_id in wanted if item_id not in items]

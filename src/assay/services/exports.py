@@ -6,7 +6,9 @@ import csv
 import hashlib
 import hmac
 import io
+import json
 import re
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +23,9 @@ from assay.core.results import ResultStatus
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage
 
-SECRET_NAME = "export_links"
+LINK_KEY = "export_links"
+"""The name under which the store keeps the key that signs links."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 RenderItem = Callable[[Evaluation, Item], bytes]
@@ -118,9 +122,7 @@ class Exports:
 
     async def _signature(self, payload: str) -> bytes:
         if self._secret is None:
-            import secrets
-
-            self._secret = (await self._storage.secret(SECRET_NAME, secrets.token_hex(32))).encode()
+            self._secret = (await self._storage.secret(LINK_KEY, secrets.token_hex(32))).encode()
         return hmac.digest(self._secret, payload.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
@@ -208,8 +210,6 @@ def _json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        import json
-
         return json.dumps(value, separators=(",", ":"))
 
 

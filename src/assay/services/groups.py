@@ -1,7 +1,7 @@
 """Groups: evaluations put side by side, and the column of each that joins their items."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import uuid_utils
@@ -76,14 +76,21 @@ class Groups:
             group = await work.groups.get(caller.account_id, group_id, include_deleted=include_deleted)
         if group is None:
             raise NotFound("evaluation group", group_id)
-        return group
+        return _with_its_members(group)
 
     async def list(
         self, caller: Caller, page: PageRequest, where: TextFilter, *, evaluation_id: str | None = None
     ) -> Page[Group]:
         """A page of the account's groups with their members; with `evaluation_id`, those it is a member of."""
         async with self._storage.read() as work:
-            return await work.groups.list(caller.account_id, page, where, evaluation_id=evaluation_id)
+            found = await work.groups.list(caller.account_id, page, where, evaluation_id=evaluation_id)
+        return replace(found, items=[_with_its_members(group) for group in found.items])
+
+
+def _with_its_members(group: Group) -> Group:
+    """The group without the memberships that ended; a deleted group keeps those that ended with it."""
+    members = tuple(member for member in group.members if member.deleted_at in {None, group.deleted_at})
+    return group if len(members) == len(group.members) else replace(group, members=members)
 
 
 def _check_evaluation_ids(evaluation_ids: tuple[str, ...]) -> None:

@@ -98,6 +98,8 @@ async def test_with_views_and_alone_members_are_memberships_with_the_evaluations
     EvaluationGroup.model_validate(made)
     (light,) = (await api.raw.get("/v5/evaluation-groups?views=row_identifiers")).json()["items"]
     assert [member["tasks"] for member in light["members"]] == [None, None]
+    (empty,) = (await api.raw.get("/v5/evaluation-groups?views=")).json()["items"]
+    assert empty == light
 
 
 async def test_the_official_client_in_strict_mode_makes_reads_and_lists(api, pair):

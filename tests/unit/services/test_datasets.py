@@ -1,6 +1,7 @@
 """Datasets on the real SQLite storage: versions, ids that stay, archiving, and changes at the same moment."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -234,3 +235,17 @@ async def test_of_two_deletions_at_the_same_moment_one_is_refused(datasets):
     outcomes = await asyncio.gather(*(datasets.archive_item(ANNA, item.id) for _ in range(2)), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DatasetItem", "RuleViolation"]
     assert (await datasets.get(ANNA, dataset.id)).current_version_num == 2
+
+
+async def test_an_update_without_files_keeps_those_the_item_has(datasets, storage):
+    dataset = await _made(datasets, 1)
+    (item,) = await _items(datasets, dataset)
+    async with storage.write() as work:
+        stored = await work.datasets.get("default", dataset.id)
+        await work.dataset_items.close_versions(dataset.id, [item.id], 2)
+        changed = replace(item, files={"picture": "f1"}, start_version=2)
+        await work.dataset_items.add(stored, [changed])
+        await work.datasets.save(replace(stored, current_version_num=2))
+    kept = await datasets.update_item(ANNA, item.id, {"n": 1}, None, keep_files=True)
+    assert (kept.files, kept.content_hash) == ({"picture": "f1"}, content_hash({"n": 1}, {"picture": "f1"}))
+    assert (await datasets.update_item(ANNA, item.id, {"n": 1}, None)).files is None

@@ -86,3 +86,15 @@ async def test_another_accounts_group_does_not_exist(groups, storage):
     assert (await groups.list(STRANGER, PageRequest(), TextFilter())).total == 0
     with pytest.raises(InvalidCursor):
         await groups.list(STRANGER, PageRequest(starting_after=group.id), TextFilter())
+
+
+async def test_a_membership_that_ended_is_not_shown(groups, storage):
+    stays, leaves = [await a_stored_evaluation(storage, ANNA) for _ in range(2)]
+    made = await _group(groups, leaves, stays)
+    async with storage.write() as work:
+        await work.groups.remove_evaluation(leaves.id, MovableClock().now())
+    read = await groups.get(ANNA, made.id)
+    (listed,) = (await groups.list(ANNA, PageRequest(), TextFilter())).items
+    assert [member.evaluation_id for member in read.members] == [stays.id]
+    assert listed.members == read.members
+    assert (await groups.list(ANNA, PageRequest(), TextFilter(), evaluation_id=leaves.id)).total == 0

@@ -56,7 +56,8 @@ class _Refusal:
 
 
 class HttpModels:
-    """The `Models` port over HTTP. May be used from several event loops; limits hold within each.
+    """The `Models` port over HTTP. May be used from several event loops; limits hold within each, and `close`
+    closes the connections of all of them, as long as they run.
 
     An attempt that fails by its connection, a timeout or a status that may pass (408, 409, 425, 429, 5xx)
     is tried again after a jittered, doubling wait or the one that the vendor asks for, up to the vendor's
@@ -126,9 +127,9 @@ class HttpModels:
         loops, self._loops = dict(self._loops), WeakKeyDictionary()
         current = asyncio.get_running_loop()
         for loop, here in loops.items():
-            if loop is current or loop.is_closed():
+            if loop is current:
                 await here.exchange.close()
-            else:
+            elif loop.is_running():
                 closing = asyncio.run_coroutine_threadsafe(here.exchange.close(), loop)
                 await asyncio.wrap_future(closing)
 

@@ -21,9 +21,7 @@ class SqlAccounts:
     async def ensure(self, account: Account) -> None:
         """Add the account unless one with its id exists."""
         statement = self._session.dialect.insert_unless_exists(accounts)
-        await self._session.run(
-            statement.values(id=account.id, name=account.name, created_at=account.created_at)
-        )
+        await self._session.run(statement.values(id=account.id, name=account.name, created_at=account.created_at))
 
     async def get(self, account_id: str) -> Account | None:
         """The account with that id."""

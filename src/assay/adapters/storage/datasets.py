@@ -101,4 +101,3 @@ class SqlDatasets:
                 archived_at=dataset.archived_at,
             )
         )
-

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import aiosqlite
-from sqlalchemy import Connection, Table, event, insert
+from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
@@ -130,14 +130,16 @@ class Dialect(Protocol):
         ...
 
 
+def _values(table: str, columns: Sequence[str]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+
+
 class SqliteDialect:
     """SQLite in WAL mode: readers never wait, writers take turns from BEGIN IMMEDIATE on."""
 
-    _insert_item = f"INSERT INTO items ({', '.join(ITEM_COLUMNS)}) VALUES ({', '.join('?' * len(ITEM_COLUMNS))})"
-    _insert_result = (
-        f"INSERT INTO results ({', '.join(RESULT_COLUMNS)}) VALUES ({', '.join('?' * len(RESULT_COLUMNS))})"
-        " ON CONFLICT DO NOTHING"
-    )
+    _insert_item = _values("items", ITEM_COLUMNS)
+    _insert_result = _values("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
     _away: ClassVar[Mapping[int, str]] = {
         5: "is locked by another process",
         6: "is locked by another process",

@@ -175,16 +175,14 @@ class SqlEvaluations:
             func.coalesce(func.sum(items.c.errors), 0),
         )
         successful, failed, errored = (await self._session.rows(counts))[0]
-        await self._session.run(
-            statement.values(item_successful=successful, item_failed=failed, error_count=errored)
-        )
+        await self._session.run(statement.values(item_successful=successful, item_failed=failed, error_count=errored))
 
     async def list_running(self) -> Sequence[Evaluation]:
         """Every evaluation in any account whose status is running and that has a job."""
         statement = select(*_COLUMNS).where(evaluations.c.status == "running", evaluations.c.has_job)
         return await self._complete(await self._session.rows(statement.order_by(evaluations.c.seq)))
 
-    async def _complete(self, rows: Sequence[Row[Any]]) -> list[Evaluation]:
+    async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Evaluation]:
         linked: dict[int, list[Dataset]] = {}
         for some in slices([row.seq for row in rows]):
             statement = (

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, exists, func, select, text, update
+from sqlalchemy import Select, exists, select, text, update
 
 from assay.adapters.storage.codec import dump_json, is_storable
 from assay.adapters.storage.paging import Listing, page_rows
-from assay.adapters.storage.results import results_between, results_of
+from assay.adapters.storage.results import results_of
 from assay.adapters.storage.session import Session, slices
 from assay.adapters.storage.tables import evaluations, items, results
 from assay.core.errors import InvalidInput
@@ -89,9 +89,7 @@ class SqlItems:
             joined = items.join(evaluations, evaluations.c.seq == items.c.evaluation_seq)
             return select(items).select_from(joined).where(evaluations.c.account_id == account_id)
         found = await self._session.rows(
-            select(evaluations.c.seq).where(
-                evaluations.c.id == evaluation_id, evaluations.c.account_id == account_id
-            )
+            select(evaluations.c.seq).where(evaluations.c.id == evaluation_id, evaluations.c.account_id == account_id)
         )
         return select(items).where(items.c.evaluation_seq == found[0][0]) if found else None
 
@@ -132,9 +130,7 @@ class SqlItems:
             if len(rows) < batch:
                 return
 
-    async def set_archived(
-        self, evaluation_seq: int, at: datetime | None, *, only_at: datetime | None = None
-    ) -> None:
+    async def set_archived(self, evaluation_seq: int, at: datetime | None, *, only_at: datetime | None = None) -> None:
         """Archive the items that are not archived, or (at None) restore those archived at `only_at`."""
         statement = update(items).where(items.c.evaluation_seq == evaluation_seq)
         if at is not None:
@@ -143,7 +139,7 @@ class SqlItems:
             statement = statement.where(items.c.archived_at == only_at)
         await self._session.run(statement.values(archived_at=at))
 
-    async def _with_results(self, rows: Sequence[Row[Any]]) -> list[Item]:
+    async def _with_results(self, rows: Sequence[Any]) -> Sequence[Item]:
         by_evaluation: dict[int, list[int]] = {}
         for row in rows:
             by_evaluation.setdefault(row[2], []).append(row[0])

@@ -85,4 +85,3 @@ def text_conditions(table: Any, where: TextFilter) -> list[ColumnElement[bool]]:
     for tag in where.tags:
         conditions.append(position_in(table.c.tags_folded, literal(fold_tag(tag), Words())) > 0)
     return conditions
-

@@ -53,7 +53,7 @@ class Session:
         with translated(self.dialect):
             return await self.connection.execute(statement, parameters)
 
-    async def rows(self, statement: Executable, parameters: Any = None) -> Sequence[Row[Any]]:
+    async def rows(self, statement: Executable, parameters: Any = None) -> Sequence[Any]:
         """All rows."""
         return (await self.run(statement, parameters)).all()
 

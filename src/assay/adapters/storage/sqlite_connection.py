@@ -60,7 +60,7 @@ class OneHopConnection(aiosqlite.Connection):
 
     async def in_thread(self, function: Any, *arguments: Any) -> Any:
         """Call a function in the connection's thread."""
-        return await self._execute(function, *arguments)
+        return await self._execute(function, *arguments)  # type: ignore[no-untyped-call]
 
     def cursor(self) -> Any:
         """A cursor that changes threads once a statement."""

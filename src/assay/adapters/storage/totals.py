@@ -43,9 +43,9 @@ _WORDS = (
     " AND (value LIKE '\"%' OR value LIKE ' \"%' OR value IN ('true', 'false'))"
 )
 _SOME_WORDS = text(
-    f"SELECT COUNT(*) FROM (SELECT DISTINCT value FROM (SELECT value {_WORDS} LIMIT :sample) AS some) AS d"  # noqa: S608
+    f"SELECT COUNT(*) FROM (SELECT DISTINCT value FROM (SELECT value {_WORDS} LIMIT :sample) AS sampled) AS distinct_values"  # noqa: S608
 )
-_ALL_WORDS = text(f"SELECT value, COUNT(*) {_WORDS} GROUP BY value LIMIT :most")  # noqa: S608
+_ALL_WORDS = text(f"SELECT value, COUNT(*) {_WORDS} GROUP BY value LIMIT :most")
 
 
 @dataclass(slots=True)
@@ -100,13 +100,14 @@ async def read_totals(session: Session, evaluation_seq: int) -> list[ResultTotal
     tallies: dict[str, _Tally] = {}
     for alias, *rest in await session.rows(_FIRST_PASS, {"evaluation": evaluation_seq}):
         tallies.setdefault(alias, _Tally()).add(rest)
-    return [await _finish(session, {"evaluation": evaluation_seq, "alias": alias}, tally) for alias, tally in tallies.items()]
+    return [await _finish(session, evaluation_seq, alias, tally) for alias, tally in tallies.items()]
 
 
-async def _finish(session: Session, where: Mapping[str, Any], tally: _Tally) -> ResultTotals:
+async def _finish(session: Session, evaluation_seq: int, alias: str, tally: _Tally) -> ResultTotals:
+    where = {"evaluation": evaluation_seq, "alias": alias}
     mean, squares = await _moments(session, where, tally)
     return ResultTotals(
-        alias=where["alias"],
+        alias=alias,
         statuses=tally.statuses,
         cached=tally.cached,
         numbers=tally.numbers,

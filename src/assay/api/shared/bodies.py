@@ -101,7 +101,7 @@ async def read_bytes(request: Request, limit: int) -> bytearray:
 def parse_json(body: bytes | bytearray, max_depth: int) -> Any:
     """The JSON value of `body`. Raises InvalidInput for anything that cannot be kept exactly: invalid UTF-8 or
     JSON, NaN, numbers beyond 64 bits, NUL characters, lone surrogates, nesting deeper than `max_depth`."""
-    if not body.strip():
+    if not body or body.isspace():
         raise InvalidInput.at(("body",), "the body is empty; a JSON object is needed", type="missing")
     try:
         value = orjson.loads(body)

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from assay.api.shared.rendering import json_response
 from assay.core.errors import (
@@ -122,13 +123,23 @@ async def _on_invalid_parameters(_request: Request, error: Exception) -> Respons
     return response_to(InvalidInput(problems))
 
 
+def _allowed_methods(request: Request) -> set[str]:
+    """The methods of every route with the request's path; the framework names only the first route's."""
+    allowed: set[str] = set()
+    for route in request.app.router.routes:
+        if route.matches(request.scope)[0] is Match.PARTIAL:
+            allowed |= getattr(route, "methods", None) or set()
+    return allowed
+
+
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.scope['path'][:MAX_SHOWN_INPUT]}"
     if error.status_code == 404:
         return error_response(404, "not_found", f"there is no such path: {where}")
     if error.status_code == 405:
-        return error_response(405, "method_not_allowed", f"not allowed here: {where}", error.headers)
+        allowed = ", ".join(sorted(_allowed_methods(request)))
+        return error_response(405, "method_not_allowed", f"not allowed here: {where}", {"allow": allowed})
     return error_response(error.status_code, "http_error", str(error.detail), error.headers)
 
 

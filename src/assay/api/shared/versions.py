@@ -69,6 +69,6 @@ def left_out(what: str) -> Callable[[], Any]:
     """A route that answers 501: this part of the vendor's product is not in Assay."""
 
     async def not_offered() -> Any:
-        return error_response(501, NotOffered.code, f"{what} is not part of Assay")
+        return error_response(501, NotOffered.code, f"{what} is not offered by this version of Assay")
 
     return not_offered

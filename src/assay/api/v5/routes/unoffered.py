@@ -26,9 +26,6 @@ FAMILIES = (
 
 CALLS = (
     ("POST", "/evaluations/filter"),
-    ("PATCH", "/evaluation-groups/{group_id}"),
-    ("PUT", "/evaluation-groups/{group_id}"),
-    ("DELETE", "/evaluation-groups/{group_id}"),
     ("GET", "/evaluation-groups/{group_id}/schema"),
 )
 """Single calls of families that are there; a route that is defined elsewhere for the same call wins."""

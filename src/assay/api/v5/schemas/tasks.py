@@ -1,7 +1,7 @@
 """The union of the task types, made from the registry when the server is built."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.json_schema import models_json_schema
@@ -84,7 +84,7 @@ def _task_model(name: str, task_type: TaskType) -> type[BaseModel]:
         f"{title}Task",
         __config__=ConfigDict(title=f"{title}Task"),
         __doc__=f"A task of the type `{name}`.",
-        task_type=(Literal[name], ...),
+        task_type=(cast("Any", Literal)[name], ...),
         alias=(str | None, Field(default=None, description="The task's name in its evaluation; names its column.")),
         configuration=(configuration, ...),
     )

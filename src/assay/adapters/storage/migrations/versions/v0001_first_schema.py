@@ -1,0 +1,274 @@
+"""The first schema: accounts, keys, secrets, datasets, evaluations, items, results, groups.
+
+A frozen copy of the tables as they were then: later changes are later revisions.
+"""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from assay.adapters.storage.tables import Document, Moment, Words
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")
+"""An insertion sequence: SQLite's row id is only ever an INTEGER."""
+
+
+def _seq() -> Column[int]:
+    return Column("seq", SEQUENCE, primary_key=True, autoincrement=True)
+
+
+def _creation() -> tuple[Column[Any], ...]:
+    return (
+        Column("created_at", Moment, nullable=False),
+        Column("created_by_id", Words, nullable=False),
+        Column("created_by_type", Words, nullable=False),
+    )
+
+
+def _naming() -> tuple[Column[Any], ...]:
+    return (
+        Column("name", Words, nullable=False),
+        Column("name_folded", Words, nullable=False),
+        Column("description", Words),
+        Column("tags", Document, nullable=False),
+        Column("tags_folded", Words, nullable=False),
+    )
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("name", Words, nullable=False),
+    Column("hint", Words, nullable=False),
+    Column("secret_hash", Words, nullable=False, unique=True),
+    Column("identity_id", Words, nullable=False),
+    Column("identity_type", Words, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+api_key_accounts = Table(
+    "api_key_accounts",
+    metadata,
+    Column("api_key_seq", SEQUENCE, ForeignKey("api_keys.seq"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    PrimaryKeyConstraint("api_key_seq", "position"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("value", Words, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    *_naming(),
+    Column("current_version_num", Integer, nullable=False),
+    *_creation(),
+    Column("archived_at", Moment),
+    Index("ix_datasets_by_creation", "account_id", "created_at", "seq"),
+)
+
+dataset_items = Table(
+    "dataset_items",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("dataset_seq", SEQUENCE, ForeignKey("datasets.seq"), nullable=False),
+    Column("archived_at", Moment),
+    Index("ix_dataset_items_in_order", "dataset_seq", "seq"),
+)
+
+dataset_item_versions = Table(
+    "dataset_item_versions",
+    metadata,
+    _seq(),
+    Column("item_seq", SEQUENCE, ForeignKey("dataset_items.seq"), nullable=False),
+    Column("start_version", Integer, nullable=False),
+    Column("end_version", Integer),
+    Column("data", Document, nullable=False),
+    Column("files", Document),
+    Column("content_hash", Words, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    *_creation(),
+    Index("ix_dataset_item_versions_of_item", "item_seq", "start_version"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    *_naming(),
+    Column("metadata", Document),
+    Column("tasks", Document, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("status_reason", Words),
+    Column("item_total", BigInteger, nullable=False),
+    Column("item_successful", BigInteger, nullable=False),
+    Column("item_failed", BigInteger, nullable=False),
+    Column("error_count", BigInteger, nullable=False),
+    Column("has_job", Boolean, nullable=False),
+    *_creation(),
+    Column("updated_at", Moment, nullable=False),
+    Column("archived_at", Moment),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("column_names", Document, nullable=False),
+    Column("taxonomy", Document),
+    Column("skip_prefilled_rows", Boolean, nullable=False),
+)
+_shown = evaluations.c.archived_at.is_(None)
+Index(
+    "ix_evaluations_by_creation",
+    evaluations.c.account_id,
+    evaluations.c.created_at,
+    evaluations.c.seq,
+    sqlite_where=_shown,
+    postgresql_where=_shown,
+)
+Index(
+    "ix_evaluations_with_archived_by_creation",
+    evaluations.c.account_id,
+    evaluations.c.created_at,
+    evaluations.c.seq,
+)
+_running = evaluations.c.status == "running"
+Index("ix_evaluations_running", evaluations.c.seq, sqlite_where=_running, postgresql_where=_running)
+
+evaluation_datasets = Table(
+    "evaluation_datasets",
+    metadata,
+    Column("evaluation_seq", SEQUENCE, ForeignKey("evaluations.seq"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("dataset_seq", SEQUENCE, ForeignKey("datasets.seq"), nullable=False),
+    PrimaryKeyConstraint("evaluation_seq", "position"),
+)
+
+items = Table(
+    "items",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("evaluation_seq", SEQUENCE, nullable=False),
+    Column("data", Document, nullable=False),
+    Column("files", Document),
+    Column("dataset_item_id", Words),
+    Column("dataset_item_version_num", Integer),
+    Column("archived_at", Moment),
+    Index("ix_items_in_order", "evaluation_seq", "seq"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("evaluation_seq", SEQUENCE, nullable=False),
+    Column("item_seq", SEQUENCE, nullable=False),
+    Column("alias", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("value", Text),
+    Column("number", Double),
+    Column("error_type", Words),
+    Column("error_message", Words),
+    Column("latency", Double),
+    Column("attempts", Integer),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("cached", SmallInteger),
+    Column("sandbox", Words),
+    Column("detail", Text),
+    PrimaryKeyConstraint("evaluation_seq", "item_seq", "alias"),
+    sqlite_with_rowid=False,
+)
+_errored = results.c.status == "errored"
+Index(
+    "ix_results_errored",
+    results.c.evaluation_seq,
+    results.c.item_seq,
+    sqlite_where=_errored,
+    postgresql_where=_errored,
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    *_naming(),
+    Column("metadata", Document),
+    *_creation(),
+    Column("deleted_at", Moment),
+    Index("ix_groups_by_creation", "account_id", "created_at", "seq"),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_seq", SEQUENCE, ForeignKey("groups.seq"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("evaluation_seq", SEQUENCE, ForeignKey("evaluations.seq"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("deleted_at", Moment),
+    Column("row_identifier", Words),
+    PrimaryKeyConstraint("group_seq", "position"),
+    UniqueConstraint("group_seq", "evaluation_seq"),
+    Index("ix_group_members_of_evaluation", "evaluation_seq"),
+)
+
+
+def upgrade() -> None:
+    """Make every table."""
+    metadata.create_all(op.get_bind(), checkfirst=False)
+
+
+def downgrade() -> None:
+    """There is no way back: restore a copy."""
+    raise NotImplementedError

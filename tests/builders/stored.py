@@ -1,0 +1,148 @@
+"""What tests of services and routes start from: a SQLite storage in a folder, callers, evaluations in it, and
+the API served in process with a key for each of two accounts."""
+
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from scale_gp_beta import AsyncSGPClient
+
+from assay.adapters.clock import SystemClock
+from assay.adapters.storage.schema import upgrade
+from assay.adapters.storage.storage import open_storage
+from assay.api.app import build_api
+from assay.api.shared.services import ApiServices
+from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
+from assay.core.identity import Account, Caller, Identity
+from assay.ports.storage import Storage
+from assay.services.access import Access
+from assay.services.datasets import Datasets
+from assay.services.groups import Groups
+from assay.settings import Settings
+
+LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+ACCOUNTS = ("default", "other")
+
+
+class MovableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.moment = LONG_AGO + timedelta(days=1)
+
+    def now(self) -> datetime:
+        """The moment it stands at."""
+        return self.moment
+
+    def monotonic(self) -> float:
+        """Seconds, of the same moment."""
+        return self.moment.timestamp()
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Move it forward."""
+        self.moment += timedelta(seconds=seconds)
+
+
+def caller_of(account_id: str) -> Caller:
+    """Somebody in an account."""
+    return Caller(account_id, Identity(f"somebody in {account_id}"))
+
+
+_made: list[bytes] = []
+
+
+async def _empty_database(folder: Path) -> bytes:
+    """A migrated database file's bytes; migrating takes a second, so that it is done once."""
+    if not _made:
+        path = folder / "template.db"
+        await upgrade(f"sqlite:///{path}")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _made.append(path.read_bytes())
+    return _made[0]
+
+
+@asynccontextmanager
+async def sqlite_storage(folder: Path) -> AsyncIterator[Storage]:
+    """A new SQLite storage with two accounts, `default` and `other`."""
+    path = folder / "assay.db"
+    path.write_bytes(await _empty_database(folder))
+    storage = open_storage(f"sqlite:///{path}")
+    try:
+        async with storage.write() as work:
+            for account_id in ACCOUNTS:
+                await work.accounts.ensure(Account(account_id, account_id, LONG_AGO))
+        yield storage
+    finally:
+        await storage.close()
+
+
+async def a_stored_evaluation(storage: Storage, caller: Caller, **fields: Any) -> Evaluation:
+    """An evaluation without items, completed, made long ago; `fields` are any of its own."""
+    evaluation = Evaluation(
+        **{
+            "id": str(uuid.uuid4()),
+            "seq": 0,
+            "account_id": caller.account_id,
+            "name": "an evaluation",
+            "description": None,
+            "tags": (),
+            "metadata": None,
+            "tasks": (),
+            "status": EvaluationStatus.COMPLETED,
+            "status_reason": None,
+            "progress": Progress(),
+            "has_job": False,
+            "created_at": LONG_AGO,
+            "created_by": caller.identity,
+            "updated_at": LONG_AGO,
+            **fields,
+        }
+    )
+    async with storage.write() as work:
+        return await work.evaluations.add(evaluation)
+
+
+@dataclass(frozen=True)
+class ServedApi:
+    """Ways to call an API: plain requests from `default` and from `other`, and the official client in its
+    strict mode from `default`."""
+
+    raw: httpx.AsyncClient
+    stranger: httpx.AsyncClient
+    official: AsyncSGPClient
+
+
+@asynccontextmanager
+async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedApi]:
+    """The API on a storage, without a socket; `services` replaces or adds services by their field's name.
+    Routes of services that are neither here nor given cannot be called."""
+    clock = SystemClock()
+    access = Access(storage, clock)
+    known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
+    known |= {"storage": storage, "access": access, "task_types": {}}
+    known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
+    app = build_api(ApiServices(**{**known, **services}), Settings())
+    keys = [(await access.create_key(account_id, account_ids=[account_id]))[1] for account_id in ACCOUNTS]
+    async with _client(app, keys[0]) as raw, _client(app, keys[1]) as stranger, _client(app, keys[0]) as transport:
+        official = AsyncSGPClient(
+            api_key=keys[0],
+            account_id="default",
+            base_url="http://assay.test",
+            max_retries=0,
+            http_client=transport,
+            _strict_response_validation=True,
+        )
+        yield ServedApi(raw, stranger, official)
+
+
+def _client(app: Any, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://assay.test", headers={"x-api-key": key}
+    )
