@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -35,6 +36,9 @@ log = structlog.get_logger()
 SWITCH_INTERVAL = 0.001
 """Seconds a thread may keep the interpreter while another wants it: the web server's loop and the engine's
 share it, and the default of 5 ms makes a request that changes threads six times wait 30 ms under load."""
+
+COLLECT_AFTER = (25_000, 20, 20)
+"""Thresholds of the garbage collector: the default of 700 walks the results in flight over and over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class _Engine:
         from assay.services.result_writer import ResultWriter
 
         storage = open_storage(self.place.database_url)
-        services = build_services(self.settings)
+        services = await build_services(self.settings)
         self.sandbox = services.sandbox.name
         writer = ResultWriter(storage, self.settings.flush_seconds)
         execution = Execution(
@@ -179,14 +183,14 @@ class _Engine:
         await storage.close()
 
 
-def build_services(settings: Settings) -> "Services":
+async def build_services(settings: Settings) -> "Services":
     """What tasks use, for the event loop that first uses it."""
     from assay.adapters.models import HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(HttpModels(settings.all_vendors()), open_sandbox(settings), load_metrics())
+    return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
 
 
 def build_engine(settings: Settings, place: Place) -> tuple["DbosEngine", _Engine]:
@@ -203,7 +207,7 @@ def build_engine(settings: Settings, place: Place) -> tuple["DbosEngine", _Engin
     return DbosEngine(engine_settings, side.open_job, side.close_job), side
 
 
-def build_api_services(
+async def build_api_services(
     settings: Settings, storage: "SqlStorage", engine: "DbosEngine"
 ) -> tuple["ApiServices", "Services"]:
     """The objects behind the HTTP API, for the web server's loop, and what its tasks' checks and dry runs use."""
@@ -218,7 +222,7 @@ def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
 
-    clock, task_types, task_services = SystemClock(), load_task_types(), build_services(settings)
+    clock, task_types, task_services = SystemClock(), load_task_types(), await build_services(settings)
     services = ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -306,6 +310,7 @@ def serve(settings: Settings, on_ready: Callable[[Ready], None] | None = None) -
     """
     configure_logging(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.set_threshold(*COLLECT_AFTER)
     place = place_of(settings)
     with hold(place):
         listener = _listen(settings)
@@ -347,7 +352,7 @@ async def _serve(
     async with contextlib.nullcontext():
         engine, side = build_engine(settings, place)
         try:
-            services, task_services = build_api_services(settings, storage, engine)
+            services, task_services = await build_api_services(settings, storage, engine)
             key_file = await first_key(settings, place, services.access)
             await asyncio.to_thread(engine.launch)
             await _resume(storage, engine)
@@ -360,6 +365,7 @@ async def _serve(
                 timeout_graceful_shutdown=5,
             )
             server = uvicorn.Server(config)
+            gc.freeze()
             ready = Ready(_url(listener), place, key_file, side.sandbox)
             telling = asyncio.create_task(_tell(server, ready, on_ready))
             await server.serve(sockets=[listener])

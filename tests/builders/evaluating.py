@@ -42,7 +42,13 @@ class EchoDryRuns:
     async def run(self, task_type: str, configuration: Mapping[str, Any], sample_data: list[Any]) -> dict[str, Any]:
         """A dry run's answer without running anything."""
         rows = [{"index": index, "result": row, "error": None} for index, row in enumerate(sample_data)]
-        return {"object": "evaluation.task.dry_run", "results": rows, "total": len(rows), "succeeded": len(rows), "failed": 0}
+        return {
+            "object": "evaluation.task.dry_run",
+            "results": rows,
+            "total": len(rows),
+            "succeeded": len(rows),
+            "failed": 0,
+        }
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ SYNSETS = {
         ["ax", "axe"],
         ["leaf", "foliage"],
         ["man", "adult_male"],
+        ["woman", "lady"],
         ["city", "metropolis"],
         ["walk", "stroll"],
         ["church", "kirk"],

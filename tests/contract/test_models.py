@@ -283,11 +283,12 @@ class TestHostileEndpoints:
         assert message == 'fake/m: HTTP 200 is not JSON: application/json: {"choices": ['
 
     async def test_a_page_is_quoted_shortly_and_without_the_key(self, opened: Open, endpoint: FakeEndpoint) -> None:
-        endpoint.script(Step("html", body="echo"), Step("html", status=403, body="echo"))
+        page = f"denied for {KEY} and team-password "
+        endpoint.script(Step("html", body=page), Step("html", status=403, body=page))
         models = opened(headers={"X-Secret": "team-password"})
         for _ in range(2):
             _, message = failure(await models.chat("fake/m", ask()))
-            assert "text/html" in message
+            assert "text/html; charset=utf-8: <html><body>denied for [hidden] and [hidden]" in message
             assert len(message) < 350
             assert KEY not in message
             assert "team-password" not in message
@@ -382,6 +383,15 @@ class TestLimits:
         gate.leave()
         await asyncio.sleep(0)
         assert all(task.done() for task in entered)
+
+    async def test_a_call_cancelled_as_it_is_let_in_gives_its_place_on(self) -> None:
+        gate = Gate(1, asyncio.get_running_loop())
+        await gate.enter()
+        let_in, next_in_line = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
+        await asyncio.sleep(0)
+        gate.leave()
+        let_in.cancel()
+        await asyncio.wait_for(next_in_line, 1)
 
     async def test_each_loop_has_its_own_connections_and_any_may_close_them(self, opened: Open) -> None:
         models = opened()

@@ -379,7 +379,8 @@ def _scripted(step: Step, request: Any, head: bytes) -> bytes:
     if step.kind == "malformed":
         return _response(200, b'{"choices": [')
     if step.kind == "html":
-        page = b"<html><body>" + (head if step.body == "echo" else b"gateway says hello ") * 100 + b"</body></html>"
+        said = step.body.encode() if isinstance(step.body, str) else b"the gateway says hello "
+        page = b"<html><body>" + said * 100 + b"</body></html>"
         return _response(200 if step.status == 500 else step.status, page, b"text/html; charset=utf-8")
     if step.kind == "redirect":
         return _response(302, b"", headers={"location": "http://127.0.0.1:9/stolen", **step.headers})

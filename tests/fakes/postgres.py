@@ -28,11 +28,13 @@ from tests.fakes.server_process import free_port
 _START_SECONDS = 60
 
 
-def fresh_database() -> str:
-    """The URL of a new, empty database, `postgresql://...`."""
+def fresh_database(like: str | None = None) -> str:
+    """The URL of a new database, `postgresql://...`: empty, or a copy of the one at the URL `like`, which nobody
+    may be using."""
     server = _server_url()
     name = f"assay_{uuid4().hex}"
-    _run(_execute(server, f'CREATE DATABASE "{name}"'))
+    template = urlsplit(like).path.lstrip("/") if like else "template1"
+    _run(_execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
 
 

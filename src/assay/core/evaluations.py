@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.core.datasets import Dataset
 from assay.core.identity import Identity
-from assay.core.results import Result
+from assay.core.results import Result, ResultStatus
 from assay.core.tasks import TaskSpec
 
 
@@ -92,7 +92,7 @@ class Item:
         """The row's data with results laid over it under their aliases; errored and skipped ones are left out."""
         values = dict(self.data)
         for alias, result in self.results.items():
-            if result.status in ("completed", "prefilled"):
+            if result.status is ResultStatus.COMPLETED or result.status is ResultStatus.PREFILLED:
                 values[alias] = result.value
             else:
                 values.pop(alias, None)

@@ -50,10 +50,11 @@ class RefusedSource(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter: its name, and whether the function can be called without it."""
+    """A parameter: its name, whether the function can be called without it, and whether only by position."""
 
     name: str
     has_default: bool
+    positional_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class FunctionSignature:
     def optional(self) -> tuple[str, ...]:
         """Names of the parameters with a default."""
         return tuple(parameter.name for parameter in self.parameters if parameter.has_default)
+
+    @property
+    def positional_only(self) -> tuple[str, ...]:
+        """Names of the parameters that cannot be given by name."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.positional_only)
 
 
 @lru_cache(maxsize=64)
@@ -166,7 +172,7 @@ def _parameters(function: ast.FunctionDef) -> Iterator[Parameter]:
     positional = [*arguments.posonlyargs, *arguments.args]
     without = len(positional) - len(arguments.defaults)
     for index, argument in enumerate(positional):
-        yield Parameter(argument.arg, index >= without)
+        yield Parameter(argument.arg, index >= without, index < len(arguments.posonlyargs))
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         yield Parameter(argument.arg, default is not None)
 

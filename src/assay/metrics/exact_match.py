@@ -20,4 +20,4 @@ class Metric:
         """1.0 when they are the same, else 0.0. Raises ValueError for over 100 combining marks in a row."""
         if candidate == reference:
             return 1.0
-        return 1.0 if candidate.strip() == composed(reference).strip() else 0.0
+        return 1.0 if composed(candidate).strip() == composed(reference).strip() else 0.0

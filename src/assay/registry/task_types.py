@@ -35,6 +35,10 @@ class TaskType(Protocol):
     Locators: before `run`, every string inside the fields of `resolved` that is a locator is replaced by the
     item's typed value, and every template is rendered. `required_locators` lists the values that must be
     locators (unknown columns there are refused at creation).
+
+    A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
+    inside an object that are left out of the configuration where the evaluation has no such column or an item
+    no such value.
     """
 
     name: ClassVar[str]

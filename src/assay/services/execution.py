@@ -2,8 +2,7 @@
 settles the evaluation at the end. Everything here may be repeated after a crash and then does what is left."""
 
 import asyncio
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,49 +140,48 @@ class Execution:
         waiting: dict[asyncio.Future[Outcome], RunnableTask] = {}
         try:
             while True:
-                fresh: list[Result] = []
-                while (task := state.next_ready()) is not None:
-                    outcome = self._begin(task, state)
-                    if isinstance(outcome, Outcome):
-                        fresh.extend(state.settle(task, outcome))
-                    else:
-                        waiting[outcome] = task
-                if fresh:
-                    self._store(running, state, fresh)
-                if not waiting:
+                begun = self._begin_ready(running, state)
+                if not begun and not waiting:
                     return
-                done = await self._first_done(waiting)
+                if not waiting and len(begun) == 1:
+                    # The usual case, one call at a time: no future of its own for it.
+                    ((task, outcome),) = begun
+                    self._store(running, state, state.settle(task, await _outcome_of(task, outcome)))
+                    continue
+                for task, outcome in begun:
+                    waiting[asyncio.ensure_future(_outcome_of(task, outcome))] = task
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for future in done:
-                    task = waiting.pop(future)
-                    self._store(running, state, state.settle(task, _outcome_of(task, future)))
+                    self._store(running, state, state.settle(waiting.pop(future), future.result()))
         finally:
             for future in waiting:
                 future.cancel()
 
-    @staticmethod
-    async def _first_done(waiting: Mapping["asyncio.Future[Outcome]", RunnableTask]) -> set["asyncio.Future[Outcome]"]:
-        if len(waiting) == 1:
-            (only,) = waiting
-            await asyncio.wait((only,))
-            return {only}
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        return done
+    def _begin_ready(self, running: _Running, state: "_ItemState") -> list[tuple[RunnableTask, Awaitable[Outcome]]]:
+        """Begin every task that can run, and those that can then; returns the ones that need waiting."""
+        begun: list[tuple[RunnableTask, Awaitable[Outcome]]] = []
+        fresh: list[Result] = []
+        while (task := state.next_ready()) is not None:
+            outcome = self._begin(task, state)
+            if isinstance(outcome, Outcome):
+                fresh.extend(state.settle(task, outcome))
+            else:
+                begun.append((task, outcome))
+        if fresh:
+            self._store(running, state, fresh)
+        return begun
 
-    def _begin(self, task: RunnableTask, state: "_ItemState") -> "Outcome | asyncio.Future[Outcome]":
-        """Start a task on an item: its outcome when it needs no waiting, else the future of it."""
+    def _begin(self, task: RunnableTask, state: "_ItemState") -> Outcome | Awaitable[Outcome]:
+        """Start a task on an item: its outcome when it needs no waiting, else something to wait for."""
         broken = state.broken_upstream(task)
         if broken is not None:
             return Outcome.failed(ErrorType.UPSTREAM_ERROR, f"the task {broken!r}, which this one reads, failed")
         try:
-            configuration = task.resolve(state.values)
-            outcome = task.task_type.run(configuration, self._services)
+            return task.task_type.run(task.resolve(state.values), self._services)
         except MissingValue as missing:
             return Outcome.failed(ErrorType.MISSING_FIELD, str(missing))
         except Exception as error:
             return _unexpected(task, error)
-        if inspect.isawaitable(outcome):
-            return asyncio.ensure_future(outcome)
-        return outcome
 
     def _store(self, running: _Running, state: "_ItemState", results: Sequence[Result]) -> None:
         self._writer.add(running.seq, results, aliases=running.aliases, finished=state.finished, failed=state.failed)
@@ -192,29 +190,30 @@ class Execution:
 class _ItemState:
     """One item while its tasks run: its values so far, and what is still to do."""
 
-    __slots__ = ("_errored", "_left", "_seq", "_stored", "failed", "running", "values")
+    __slots__ = ("_errored", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
 
     def __init__(self, running: _Running, item: Item) -> None:
         self.running = running
         self.values = item.merged
         self._seq = item.seq
         self._stored = set(item.results)
-        self._errored = {a for a, result in item.results.items() if result.status is ResultStatus.ERRORED}
+        self._errored = {alias for alias, result in item.results.items() if result.status is ResultStatus.ERRORED}
         self.failed = bool(self._errored)
         for alias, result in item.results.items():
             if result.status is ResultStatus.SKIPPED:
                 self.values[alias] = None
         self._left = [task for task in running.tasks if task.alias not in self._stored]
+        self._missing = len(self._left)
 
     @property
     def finished(self) -> bool:
         """Whether every task has its result."""
-        return all(alias in self._stored for alias in self.running.aliases)
+        return self._missing == 0
 
     def next_ready(self) -> RunnableTask | None:
         """A task that waits for nothing any more; it counts as begun."""
         for index, task in enumerate(self._left):
-            if all(alias in self._stored for alias in task.waits_for):
+            if self._stored.issuperset(task.waits_for):
                 return self._left.pop(index)
         return None
 
@@ -226,6 +225,7 @@ class _ItemState:
         """The results of an outcome, which also become the item's values."""
         results = [self._result(task.alias, outcome, outcome.value, outcome.usage)]
         results.extend(self._result(column, outcome, outcome.columns.get(column), None) for column in task.writes[1:])
+        self._missing -= 1
         for result in results:
             self._stored.add(result.alias)
             if result.status is ResultStatus.ERRORED:
@@ -249,11 +249,11 @@ class _ItemState:
         )
 
 
-def _outcome_of(task: RunnableTask, future: "asyncio.Future[Outcome]") -> Outcome:
-    if future.cancelled():
-        raise asyncio.CancelledError
-    error = future.exception()
-    return future.result() if error is None else _unexpected(task, error)
+async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome:
+    try:
+        return await outcome
+    except Exception as error:
+        return _unexpected(task, error)
 
 
 def _unexpected(task: RunnableTask, error: BaseException) -> Outcome:

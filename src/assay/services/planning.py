@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from assay.core.errors import InvalidInput, Problem
 from assay.core.graph import Cycle, Node, dependencies, topological_order
-from assay.core.locators import Binding, UnknownColumn, bind, parse_locator
+from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
 from assay.registry.task_types import Services, TaskType
 
@@ -134,13 +134,46 @@ def _bind_configuration(
     resolved = task_type.resolved
     located = {key: value for key, value in spec.configuration.items() if resolved is None or key in resolved}
     fixed = {key: value for key, value in spec.configuration.items() if key not in located}
+    optional = getattr(task_type, "optional_locators", None)
     try:
+        if optional is not None:
+            return _bind_with_optional(located, optional(spec.configuration), known), fixed
         return bind(located, known), fixed
     except UnknownColumn as unknown:
         field = next((key for key, value in located.items() if _mentions(value, unknown.locator)), None)
         where = loc if field is None else (*loc, field)
         problems.append(Problem(where, _unknown_locator(unknown.locator, known), "unknown_locator", unknown.locator))
         return None
+
+
+def _bind_with_optional(
+    located: Mapping[str, Any], optional: Sequence[tuple[Loc, str]], known: Collection[str]
+) -> Binding:
+    """A binding in which the values at the optional (field, key) places are left out where there is no such
+    column, or an item has no such value."""
+    places = {loc for loc, _ in optional}
+    required = {
+        field: {key: inner for key, inner in value.items() if (field, key) not in places}
+        if isinstance(value, Mapping)
+        else value
+        for field, value in located.items()
+    }
+    base = bind(required, known)
+    extras = [(loc, bind(value, known)) for loc, value in optional if parse_locator(value, known) is not None]
+    if not extras:
+        return base
+
+    def resolve(values: Mapping[str, Any]) -> dict[str, Any]:
+        resolved: dict[Any, Any] = base.resolve(values)
+        for (field, key), extra in extras:
+            try:
+                value = extra.resolve(values)
+            except MissingValue:
+                continue
+            resolved = {**resolved, field: {**resolved[field], key: value}}
+        return resolved
+
+    return Binding(resolve, base.columns.union(*(extra.columns for _, extra in extras)), constant=False)
 
 
 def _mentions(value: Any, locator: str) -> bool:

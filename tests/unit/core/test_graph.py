@@ -88,6 +88,10 @@ def test_a_task_moves_only_when_something_waits_for_it(graph: dict[str, tuple[st
             assert later_needs_it, (graph, order, earlier, name)
 
 
+def test_what_a_task_waits_for_comes_in_the_order_given() -> None:
+    assert topological_order({"c": ("a", "b"), "a": (), "b": ()}) == ["a", "b", "c"]
+
+
 def test_a_task_that_waits_for_itself_is_a_cycle_of_one() -> None:
     with pytest.raises(Cycle, match=r"^a -> a$"):
         topological_order({"a": ("a",)})

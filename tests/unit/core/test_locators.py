@@ -90,6 +90,8 @@ def rows_and_paths(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
 @example(({"a": [{"": 5}]}, "item.a.0."))
 @example(({"a": [7]}, "item.a." + "9" * 5000))
 @example(({"a": [7]}, "item.a.-1"))
+@example(({"a": [7, 8, 9]}, "item.a.²"))
+@example(({"a": [7, 8, 9]}, "item.a.\u0661"))
 @example(({"a": {"": 5}}, "item.a."))
 @example(({"a": {"": {"b": 5}}}, "item.a..b"))
 @example(({"a": "text"}, "item.a.0"))
@@ -189,6 +191,10 @@ def test_a_template_is_its_pieces_rendered_in_order(case: tuple[str, str, dict[s
 
     assert template is not None
     assert template.resolve(row) == expected
+
+
+def test_a_placeholder_may_name_a_column_with_a_line_break() -> None:
+    assert bind("{{item.two\nlines}}!", {"two\nlines"}).resolve({"two\nlines": 1}) == "1!"
 
 
 def test_values_are_not_rendered_again() -> None:

@@ -38,8 +38,8 @@ WORDS = (
 IRREGULAR = "y ion yyy dying howe exceed cannings controll enjoy spied died ties feed agreed bled hiss"
 SMALL = (
     "car paris lutetia einstein strip goose fathead axis ax axe leaf man city walk church run runs runner-up study "
-    "hope hop good well happy glad fine large quickly comics geese axes cities men ran hoped studied better best leaves "
-    "churches nothing x"
+    "hope hop good well happy glad fine large quickly comics geese axes cities men ran hoped studied better best "
+    "leaves men women churches nothing x"
 )
 
 sentences = st.lists(st.sampled_from(WORDS.split()), max_size=25).map(" ".join)
@@ -170,6 +170,13 @@ def test_words_align_by_form_then_stem_then_synonym():
     assert METEOR.score("cats", "cat") == pytest.approx(0.5)
     assert METEOR.score("car", "auto") == pytest.approx(0.5)
     assert METEOR.score("car", "cat") == 0.0
+
+
+def test_of_several_synonyms_the_last_free_word_is_taken():
+    # Then "car ran" is one chunk of two words; with the first synonym it would be two chunks.
+    precision, recall = 1.0, 2 / 3
+    mean = precision * recall / (0.9 * precision + 0.1 * recall)
+    assert METEOR.score("car ran", "motorcar auto ran") == pytest.approx(mean * (1 - 0.5 * (1 / 2) ** 3))
 
 
 def test_identical_texts_miss_one_by_the_penalty_of_a_single_chunk():

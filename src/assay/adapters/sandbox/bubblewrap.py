@@ -191,7 +191,7 @@ class _Pool:
 
     async def reaped(self) -> None:
         """Wait until the operating system has let go of every process."""
-        while any(not worker.reaped for worker in self.ending):
+        while any(not worker.reaped for worker in self.ending):  # noqa: ASYNC110  milliseconds, once
             await asyncio.sleep(0.005)
 
     def abandon(self) -> None:

@@ -30,8 +30,8 @@ _RUNNING = """
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack sched_yield nanosleep clock_nanosleep clock_getres
     gettimeofday time times getrusage getpid gettid getuid geteuid getgid getegid getrandom poll ppoll
     set_robust_list set_tid_address rseq membarrier sched_getaffinity uname restart_syscall exit exit_group
-""".split()
-_STARTING = "execve arch_prctl prctl seccomp prlimit64 getrlimit setrlimit wait4".split()
+"""
+_STARTING = "execve arch_prctl prctl seccomp prlimit64 getrlimit setrlimit wait4"
 
 _X86_64 = {
     "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "fstat": 5, "lstat": 6, "poll": 7, "lseek": 8,
@@ -90,7 +90,7 @@ def _program(architecture: int, numbers: dict[str, int], *, starting: bool) -> b
         _instruction(_JUMP_AT_LEAST, _X32, 0, 1),
         _instruction(_RETURN, _REFUSE),
     ]
-    for name in [*_RUNNING, *(_STARTING if starting else ())]:
+    for name in (_RUNNING + _STARTING if starting else _RUNNING).split():
         if name in numbers:
             code += [_instruction(_JUMP_EQUAL, numbers[name], 0, 1), _instruction(_RETURN, _ALLOW)]
     for name in ("mmap", "mprotect"):

@@ -40,7 +40,7 @@ BUILTINS = """
     list locals map max memoryview min next object oct ord pow property range repr reversed round set setattr
     slice sorted staticmethod str sum super tuple type vars zip
     None True False Ellipsis NotImplemented __build_class__ __debug__
-""".split()
+"""
 
 
 class Unfit(Exception):
@@ -49,10 +49,11 @@ class Unfit(Exception):
 
 def clean_builtins(modules: Mapping[str, types.ModuleType]) -> dict[str, Any]:
     """The builtins that a function gets: no files, no code from text, and imports from the list alone."""
-    names = {name: getattr(builtins, name) for name in BUILTINS}
-    for name, value in vars(builtins).items():
-        if isinstance(value, type) and issubclass(value, BaseException):
-            names[name] = value
+    names = {name: getattr(builtins, name) for name in BUILTINS.split()}
+    errors = [
+        value for value in vars(builtins).values() if isinstance(value, type) and issubclass(value, BaseException)
+    ]
+    names.update((error.__name__, error) for error in errors)
     there = ", ".join(sorted(name for name in modules if "." not in name))
     internal = {name: importlib.import_module(name) for name in IMPORTED_BY_LIBRARIES}
 
@@ -63,7 +64,7 @@ def clean_builtins(modules: Mapping[str, types.ModuleType]) -> dict[str, Any]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> types.ModuleType:
-        if name in internal and fromlist:
+        if name in internal:
             return internal[name]
         if level or name not in modules:
             raise ImportError(f"import of {name!r} is not available here; there are: {there}")
@@ -153,9 +154,10 @@ def described(error: BaseException) -> str:
             message += f" (line {line})"
         if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
             message += "; nothing outside the function exists here: import inside it"
-        return message
     except BaseException:
         return "the function raised an error that cannot be shown"
+    else:
+        return message
 
 
 def encoded(value: Any) -> bytes:
@@ -190,25 +192,30 @@ def check(value: Any, depth: int, left: list[int]) -> None:
     left[0] -= 1
     if left[0] < 0:
         raise Unfit("returned a value of more than 100000 parts")
-    if kind is str:
-        if len(value) > MAX_VALUE_BYTES:
-            raise Unfit(f"returned text of {len(value)} characters; at most {MAX_VALUE_BYTES}")
-    elif kind is int:
+    if kind is int:
         check_integer(value)
     elif kind is float:
         if not math.isfinite(value):
             raise Unfit(f"returned {value!r}, which is not a finite number")
+    elif kind is str:
+        if len(value) > MAX_VALUE_BYTES:
+            raise Unfit(f"returned text of {len(value)} characters; at most {MAX_VALUE_BYTES}")
     elif kind is dict or kind is list or kind is tuple:
-        if depth >= MAX_VALUE_DEPTH:
-            raise Unfit(f"returned a value nested deeper than {MAX_VALUE_DEPTH} levels")
-        if kind is dict:
-            for key in value:
-                if type(key) is not str:
-                    raise Unfit(f"returned an object with a key of type {shown_type(key)}; keys must be text")
-        for inner in value.values() if kind is dict else value:
-            check(inner, depth + 1, left)
+        check_inner(value, depth, left)
     elif value is not None and kind is not bool:
         raise Unfit(f"returned {shown_type(value)}, which is not a number or another JSON value")
+
+
+def check_inner(value: Any, depth: int, left: list[int]) -> None:
+    """Refuse what is no JSON object or array."""
+    if depth >= MAX_VALUE_DEPTH:
+        raise Unfit(f"returned a value nested deeper than {MAX_VALUE_DEPTH} levels")
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                raise Unfit(f"returned an object with a key of type {shown_type(key)}; keys must be text")
+    for inner in value.values() if type(value) is dict else value:
+        check(inner, depth + 1, left)
 
 
 def shown_type(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The union of the task types, made from the registry when the server is built."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.json_schema import models_json_schema
@@ -80,11 +80,12 @@ def _task_model(name: str, task_type: TaskType) -> type[BaseModel]:
     # A subclass has a name of its own: every task type calls its schema Configuration.
     configuration = create_model(f"{title}Configuration", __base__=task_type.Configuration)
     configuration.__doc__ = task_type.Configuration.__doc__
+    literal: Any = Literal
     model: type[BaseModel] = create_model(
         f"{title}Task",
         __config__=ConfigDict(title=f"{title}Task"),
         __doc__=f"A task of the type `{name}`.",
-        task_type=(cast("Any", Literal)[name], ...),
+        task_type=(literal[name], ...),
         alias=(str | None, Field(default=None, description="The task's name in its evaluation; names its column.")),
         configuration=(configuration, ...),
     )

@@ -1,0 +1,25 @@
+"""Builds groups."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from assay.core.groups import Group, GroupMember
+from assay.core.identity import DEFAULT_ACCOUNT_ID
+from tests.builders.identity import ALICE, NOW, new_id
+
+
+def make_group(evaluation_ids: Sequence[str] = (), **changes: Any) -> Group:
+    """A group of the default account whose members join by `question`."""
+    defaults = {
+        "id": new_id(),
+        "seq": 0,
+        "account_id": DEFAULT_ACCOUNT_ID,
+        "name": "models compared",
+        "description": None,
+        "tags": (),
+        "metadata": None,
+        "created_at": NOW,
+        "created_by": ALICE,
+        "members": tuple(GroupMember(evaluation_id, NOW, row_identifier="question") for evaluation_id in evaluation_ids),
+    }
+    return Group(**{**defaults, **changes})
