@@ -62,9 +62,14 @@ async def test_what_is_left_out_is_501_and_never_repeated(api, path):
 
 
 async def test_addresses_with_nul_are_refused_before_any_route(api):
-    for path in ("/v5/evaluations/a%00b", "/v5/evaluations?name=%00", "/v5/evaluation-items?starting_after=a%00"):
+    for path, status, named in (
+        ("/v5/evaluations/a%00b", 422, "path"),
+        ("/v5/evaluations?name=%00", 422, "name"),
+        ("/v5/evaluation-items?starting_after=a%00", 422, "starting_after"),
+    ):
         answer = await api.served.raw.get(path)
-        assert answer.status_code == 422, path
+        assert answer.status_code == status, path
+        assert named in answer.text
 
 
 async def test_a_body_over_the_limit_is_413_whether_or_not_it_says_its_size(api):

@@ -1,14 +1,14 @@
 """The API with its evaluation services on a real SQLite storage, and an engine that does nothing by itself: tests
 store the results that a job would."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from assay.adapters.models import HttpModels
-from assay.core.results import ErrorType, Result, ResultStatus, TaskError, Usage
+from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError, Usage
 from assay.ports.storage import Storage
 from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
@@ -37,18 +37,11 @@ class RecordingEngine:
 
 
 class EchoDryRuns:
-    """Gives each sample row back."""
+    """Gives each sample row back; an empty row is an error."""
 
-    async def run(self, task_type: str, configuration: Mapping[str, Any], sample_data: list[Any]) -> dict[str, Any]:
-        """A dry run's answer without running anything."""
-        rows = [{"index": index, "result": row, "error": None} for index, row in enumerate(sample_data)]
-        return {
-            "object": "evaluation.task.dry_run",
-            "results": rows,
-            "total": len(rows),
-            "succeeded": len(rows),
-            "failed": 0,
-        }
+    async def run(self, task_type: str, configuration: Mapping[str, Any], sample_data: Sequence[Any]) -> list[Outcome]:
+        """A dry run's outcomes without running anything."""
+        return [Outcome(value=row) if row else Outcome.failed(ErrorType.TIMEOUT, "too slow") for row in sample_data]
 
 
 @dataclass(frozen=True)

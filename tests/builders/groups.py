@@ -20,6 +20,8 @@ def make_group(evaluation_ids: Sequence[str] = (), **changes: Any) -> Group:
         "metadata": None,
         "created_at": NOW,
         "created_by": ALICE,
-        "members": tuple(GroupMember(evaluation_id, NOW, row_identifier="question") for evaluation_id in evaluation_ids),
+        "members": tuple(
+            GroupMember(evaluation_id, NOW, row_identifier="question") for evaluation_id in evaluation_ids
+        ),
     }
     return Group(**{**defaults, **changes})

@@ -37,12 +37,16 @@ async def item_seqs(storage: SqlStorage, evaluation: Evaluation) -> list[int]:
 
 async def test_a_block_that_raises_leaves_nothing(storage: SqlStorage) -> None:
     evaluation = make_evaluation()
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_late() -> None:
         async with storage.write() as work:
             stored = await work.evaluations.add(evaluation)
             await work.items.add(stored, make_items(3))
             await work.results.add([make_result(stored, 1)])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_late()
     async with storage.read() as work:
         assert await work.evaluations.get("default", evaluation.id) is None
         assert (await work.items.list("default", PageRequest())).total == 0

@@ -48,7 +48,9 @@ async def test_an_item_keeps_its_place_and_its_old_versions_when_it_changes(stor
     async with storage.write() as work:
         old = (await current(work, dataset))[1]
         await work.dataset_items.close_versions(dataset.id, [old.id], 2)
-        new = replace(old, seq=0, data={"question": "new"}, content_hash="h", start_version=2, updated_at=NOW + timedelta(1))
+        new = replace(
+            old, seq=0, data={"question": "new"}, content_hash="h", start_version=2, updated_at=NOW + timedelta(1)
+        )
         await work.dataset_items.add(dataset, [new])
         await work.dataset_items.add(dataset, [make_dataset_item(dataset, 3, start_version=3)])
     async with storage.read() as work:
@@ -113,8 +115,8 @@ async def test_dataset_items_stay_within_their_account_and_dataset(storage: SqlS
         assert (await work.dataset_items.list("default", PageRequest(), dataset_id=theirs.id)).total == 0
         assert await work.dataset_items.get_many(mine.id, [foreign]) == {}
         for cursor in (foreign, (await current(work, sibling))[0].id):
+            page = PageRequest(starting_after=cursor)
             with pytest.raises(InvalidCursor):
-                page = PageRequest(starting_after=cursor)
                 await work.dataset_items.list("default", page, dataset_id=mine.id)
 
 
@@ -211,9 +213,7 @@ async def test_an_evaluation_leaves_every_group_at_once(storage: SqlStorage) -> 
     async def of(evaluation_id: str) -> list[Group]:
         async with storage.read() as work:
             return list(
-                (
-                    await work.groups.list("default", PageRequest(), TextFilter(), evaluation_id=evaluation_id)
-                ).items
+                (await work.groups.list("default", PageRequest(), TextFilter(), evaluation_id=evaluation_id)).items
             )
 
     assert await of(one.id) == []

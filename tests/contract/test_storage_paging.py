@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.adapters.storage import SqlStorage
-from assay.core.evaluations import Evaluation, Progress
+from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.paging import Page, PageRequest
 from assay.ports.storage import TextFilter
 from tests.builders.datasets import make_dataset
@@ -41,7 +41,7 @@ def evaluation_changes(draw: st.DrawFn) -> dict[str, Any]:
         "updated_at": draw(moments),
         "archived_at": draw(st.none() | moments),
         "name": draw(st.sampled_from(["a", "B", "b", "é", "Z", ""])),
-        "status": draw(st.sampled_from(["running", "completed", "failed"])),
+        "status": draw(st.sampled_from(list(EvaluationStatus))),
         "progress": Progress(errors=draw(st.integers(0, 2))),
     }
 
@@ -137,9 +137,7 @@ async def test_pages_of_items_are_slices_of_the_sorted_list(
             seqs = [item.seq async for batch in work.items.stream(evaluation.seq) for item in batch]
             await work.results.add([make_error(evaluation, seq) for seq in seqs[::2]])
         evaluations = (await work.evaluations.list(account, PageRequest(), TextFilter())).items
-        items = [
-            item for each in evaluations async for batch in work.items.stream(each.seq) for item in batch
-        ]
+        items = [item for each in evaluations async for batch in work.items.stream(each.seq) for item in batch]
     chosen = evaluations[0].id if alone and evaluations else None
     rows = [item for item in items if chosen in (None, item.evaluation_id)]
     keys = {"created_at": lambda row: (row.created_at, row.evaluation_seq), "id": lambda row: row.id}

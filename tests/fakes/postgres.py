@@ -136,9 +136,7 @@ def _initialise(programs: Path, data: Path, as_user: dict[str, Any]) -> None:
     """Make the cluster; with a language's sort order where that is there, so that ours must be asked for."""
     command = [programs / "initdb", "-D", data, "-U", "assay", "--auth=trust", "--encoding=UTF8", "--no-sync"]
     for order in (["--locale-provider=icu", "--icu-locale=en-US", "--locale=C"], ["--locale=C"]):
-        done = subprocess.run(
-            [*command, *order], capture_output=True, text=True, check=False, cwd=data, **as_user
-        )
+        done = subprocess.run([*command, *order], capture_output=True, text=True, check=False, cwd=data, **as_user)
         if done.returncode == 0:
             return
     raise RuntimeError(f"initdb failed: {done.stderr or done.stdout}")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+FIRST_PATIENCE = 3.0
+"""Seconds for which a server that has never answered is waited for: it may be a wrong address."""
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 502, 503, 504})
 
 
@@ -26,8 +28,9 @@ class Refused(Exception):
 class Client:
     """Calls one server with one key.
 
-    Reading is tried again for `patience` seconds while the server is away; `on_lost` is called before each
-    further try and may bring the server back. Writing is tried again only when it surely did not arrive.
+    Once the server has answered, reading is tried again for `patience` seconds while it is away; before each
+    further try `on_lost` is called, with whether it is the first, and may bring the server back. Writing is
+    tried again only when it surely did not arrive.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Client:
         *,
         account: str | None = None,
         patience: float = 60.0,
-        on_lost: Callable[[], None] = lambda: None,
+        on_lost: Callable[[bool], None] = lambda first: None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -54,6 +57,7 @@ class Client:
             self._headers["x-selected-account-id"] = account
         self._patience = patience
         self._on_lost = on_lost
+        self._has_answered = False
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
@@ -86,8 +90,8 @@ class Client:
         reading = method == "GET"
         if not reading:
             self.close()  # a kept connection may be dead, and a write must not be sent twice to find out
-        give_up = time.monotonic() + self._patience
-        pause = 0.1
+        give_up = time.monotonic() + (self._patience if self._has_answered else FIRST_PATIENCE)
+        first, pause = True, 0.1
         while True:
             try:
                 status, answer = self._once(method, target, payload)
@@ -101,9 +105,9 @@ class Client:
                 lost = Unreachable(f"{self.base_url} does not answer: {error or type(error).__name__}")
             if time.monotonic() + pause > give_up:
                 raise lost
-            self._on_lost()
+            self._on_lost(first)
             time.sleep(pause)
-            pause = min(pause * 2, 1.0)
+            first, pause = False, min(pause * 2, 1.0)
 
     def _once(self, method: str, target: str, payload: bytes | None) -> tuple[int, bytes]:
         if self._connection is None:
@@ -112,7 +116,9 @@ class Client:
         headers = self._headers if payload is None else {**self._headers, "content-type": "application/json"}
         self._connection.request(method, target, payload, headers)
         response = self._connection.getresponse()
-        return response.status, response.read()
+        answer = response.read()
+        self._has_answered = True
+        return response.status, answer
 
 
 def _read(status: int, answer: bytes) -> Any:

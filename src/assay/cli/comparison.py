@@ -88,9 +88,14 @@ def sentences(compared: Sequence[Compared]) -> list[str]:
         word = "higher" if one.difference.mean_difference > 0 else "lower"
         said.append(f"{one.alias} is {word} with B by {abs(one.difference.mean_difference):.3f}")
     lines = [f"More than chance: {'; '.join(said)}."] if said else ["No difference is larger than chance makes."]
-    rest = [one.alias for one in tested if one not in real]
+    same = [
+        one for one in tested if one.difference is not None and one.p_value == 1 and not one.difference.mean_difference
+    ]
+    rest = [one.alias for one in tested if one not in real and one not in same]
     if said and rest:
         lines.append(f"Could be chance: {', '.join(rest)}.")
+    if same:
+        lines.append(f"No difference: {', '.join(one.alias for one in same)}.")
     lines.append("Intervals are 95 %; differences pair the same rows of both evaluations;")
     lines.append(
         f"p is the chance of such a difference were there none, corrected (Holm) for {len(tested)} comparisons."

@@ -1,10 +1,12 @@
 """Which server a command talks to: the one it is told of, the one that holds the data directory, or one of its own."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import typer
 
 from assay.cli.client import Client, Refused, Unreachable
 from assay.cli.configuration import load_settings
@@ -44,7 +46,7 @@ def _remote(target: Target) -> Iterator[Client]:
     if not key:
         fail(WRONG, "--base-url needs a key too: --api-key, or ASSAY_API_KEY")
     try:
-        client = Client(target.base_url or "", key, account=target.account)
+        client = Client(target.base_url or "", key, account=target.account, on_lost=say_lost)
     except ValueError as error:
         fail(WRONG, str(error))
     try:
@@ -61,6 +63,22 @@ def _embedded(target: Target) -> Iterator[Client]:
         return
     with own_server(data_dir, {"ASSAY_API_KEY": target.api_key} if target.api_key else {}) as server:
         yield from _use(server.url, data_dir, target, server)
+
+
+def say_lost(first: bool) -> None:
+    """Tell the user that the server is away and that this waits for it."""
+    if first:
+        typer.echo("assay: the server does not answer; trying again for a minute ...", err=True)
+
+
+def reviver(server: ServerProcess) -> Callable[[bool], None]:
+    """A client's `on_lost` that starts a server of the command's own again when it has died."""
+
+    def revive(first: bool) -> None:
+        say_lost(first)
+        server.revive()
+
+    return revive
 
 
 @contextmanager
@@ -81,7 +99,7 @@ def own_server(
 def _use(url: str, data_dir: Path, target: Target, server: ServerProcess | None = None) -> Iterator[Client]:
     try:
         key = target.api_key or stored_key(data_dir)
-        client = Client(url, key, account=target.account, on_lost=server.revive if server else lambda: None)
+        client = Client(url, key, account=target.account, on_lost=reviver(server) if server else say_lost)
     except OSError:
         fail(COULD_NOT_RUN, f"no key to use the server at {url}: set ASSAY_API_KEY")
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assay.cli.connection import own_server
+from assay.cli.connection import own_server, reviver
 from assay.cli.exits import COULD_NOT_RUN, fail
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def _model() -> Iterator[_Model]:
             "ASSAY_VENDORS__DEMO__API_KEY_REQUIRED": "false",
             "ASSAY_VENDORS__DEMO__CONCURRENCY": "8",
         }
-        yield _Model(
-            MODEL, environment, "a fixed rule on this machine, NOT a model (set OPENAI_API_KEY for a real one)"
-        )
+        yield _Model(MODEL, environment, "a fixed rule that is NOT a model")
 
 
 @contextmanager
@@ -83,7 +81,7 @@ def _server(data_dir: Path, model: _Model) -> "Iterator[Client]":
     from assay.cli.server_process import stored_key
 
     with own_server(data_dir, model.environment, own_settings=True) as server:
-        client = Client(server.url, stored_key(data_dir), on_lost=server.revive)
+        client = Client(server.url, stored_key(data_dir), on_lost=reviver(server))
         try:
             yield client
         finally:
@@ -98,7 +96,7 @@ def _introduce(console: "Console", client: "Client", model: _Model, data_dir: Pa
         f"  rows        {ROWS_FROM}",
         f"  answers     {ANSWERS_FROM}",
         *(f"  variant {variant.letter}   {variant.name}" for variant in VARIANTS),
-        f"  model task  a continent for each country, by {model.said}",
+        f"  model task  guess the continent; answered by {model.said}",
         f"  server      {client.base_url}, data in {_relative(data_dir)}",
     ]
     console.print("\n".join(lines), markup=False, soft_wrap=True)
@@ -108,6 +106,7 @@ def _introduce(console: "Console", client: "Client", model: _Model, data_dir: Pa
 def _run(console: "Console", client: "Client", model: _Model, data_dir: Path) -> None:
     from assay.cli.comparison import compare, comparison_table, sentences
     from assay.cli.demo_job import ROW_IDENTIFIER, VARIANTS
+    from assay.cli.progress import duration
     from assay.cli.report import by_alias
 
     done = [_evaluate(console, client, variant, model.name) for variant in VARIANTS]
@@ -128,6 +127,7 @@ def _run(console: "Console", client: "Client", model: _Model, data_dir: Path) ->
     console.print(comparison_table(compared, "A: plain question   B: two worked examples first"))
     for line in sentences(compared):
         console.print(line, markup=False)
+    console.print(f"Time is for one item; A took {duration(a['seconds'])} in all, B {duration(b['seconds'])}.")
     console.print()
     _where_next(console, group["id"], ids, data_dir)
     failed = [evaluation for evaluation in done if evaluation["status"] != "completed"]
@@ -149,8 +149,8 @@ def _where_next(console: "Console", group_id: str, ids: Sequence[str], data_dir:
         "Where next",
         f"  the numbers again   {assay} evaluations show {ids[0]} --data-dir {folder}",
         f"  the server itself   {assay} serve --data-dir {folder}     (key in {folder}/api-key)",
-        f"  group               {group_id}",
-        "  your own model      OPENAI_API_KEY=... make demo",
+        f"  the group           GET /v5/evaluation-groups/{group_id}",
+        "  a real model        OPENAI_API_KEY=... make demo   (and OPENAI_BASE_URL, ASSAY_DEMO_MODEL)",
         "  your own rows       docs/tutorial/first-evaluation.md",
     ]
     console.print("\n".join(lines), markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ def answer(question: str) -> str:
     name = asked[1] if asked else ""
     if "Island" in name:
         continent = "Oceania"
-    elif name.endswith(("an", "sh", "q")):
+    elif name.endswith(("an", "sh", "q", "nei")):
         continent = "Asia"
     elif name.endswith(("land", "ium", "ia", "way", "ark")):
         continent = "Europe"

@@ -56,7 +56,9 @@ def watch(client: Client, evaluation_id: str, console: "Console", label: str) ->
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Seconds as a person says them: `0.04 ms`, `40 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 0.00995:
+        return f"{seconds * 1000:.2g} ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:

@@ -24,14 +24,14 @@ def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
     return console
 
 
-def make_table(*columns: str, title: str | None = None) -> "Table":
-    """A table whose first column is text and whose others are numbers."""
+def make_table(*columns: str, title: str | None = None, texts: int = 1) -> "Table":
+    """A table whose first `texts` columns are text and whose others are numbers."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        table.add_column(column, justify="right" if index >= texts else "left", overflow="fold")
     return table
 
 
@@ -118,13 +118,13 @@ def summary(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> str
 def print_evaluations(found: Sequence[Mapping[str, Any]], total: int) -> None:
     """A list of evaluations."""
     console = make_console()
-    table = make_table("id", "name", "status", "items", "errors", "created")
+    table = make_table("id", "name", "status", "created", "items", "errors", texts=4)
     for evaluation in found:
         counted = totals(evaluation)
         created = str(evaluation["created_at"])[:16].replace("T", " ")
         name = plain(str(evaluation["name"]))
         counts = (f"{counted['items']:.0f}", f"{counted['errors']:.0f}")
-        table.add_row(evaluation["id"], name, evaluation["status"], *counts, created)
+        table.add_row(evaluation["id"], name, evaluation["status"], created, *counts)
     console.print(table)
     console.print(f"{len(found)} of {total} evaluations", markup=False)
 

@@ -102,6 +102,7 @@ def _conclude(
     verdicts: list[Verdict] = [check(one, tasks, totals(evaluation)) for one in run_file.thresholds]
     print_evaluation(evaluation, aggregates)
     print_verdicts(make_console(), verdicts)
+    typer.echo(f"Look again with: assay evaluations show {evaluation['id']}")
     failed = evaluation["status"] != "completed"
     reason = str(evaluation.get("status_reason") or "no reason given") if failed else None
     if junit is not None:

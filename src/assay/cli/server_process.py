@@ -89,7 +89,7 @@ class ServerProcess:
             time.sleep(0.05)
 
     def revive(self) -> None:
-        """Start it again if it has died; for a Client's `on_lost`."""
+        """Start it again if it has died."""
         if self._child is not None and self._child.poll() is not None:
             self._launch()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PREFIX = "item."
-_TEMPLATE = re.compile(r"\{\{\s*item\.(.+?)\s*\}\}", re.DOTALL)
+_OPENING = re.compile(r"\{\{\s*item\.")
 
 
 class MissingValue(Exception):
@@ -48,7 +48,7 @@ def _walk(value: Any, path: str) -> tuple[bool, Any]:
     if isinstance(value, Mapping):
         if path in value:
             return True, value[path]
-        cut = path.rfind(".")
+        cut = path.rfind(".", 0, _longest(value) + 1)
         while cut != -1:
             key = path[:cut]
             if key in value:
@@ -64,6 +64,11 @@ def _walk(value: Any, path: str) -> tuple[bool, Any]:
     return False, None
 
 
+def _longest(keys: Collection[str]) -> int:
+    """The length of the longest key: no longer beginning of a path needs to be looked up, however long it is."""
+    return max(map(len, keys), default=0)
+
+
 def parse_locator(text: str, columns: Collection[str]) -> Locator | None:
     """The locator that `text` is, given the known columns (row keys and aliases); None when it is a literal.
 
@@ -75,7 +80,7 @@ def parse_locator(text: str, columns: Collection[str]) -> Locator | None:
     path = text[len(PREFIX) :]
     if path in columns:
         return Locator(path, None)
-    cut = path.rfind(".")
+    cut = path.rfind(".", 0, _longest(columns) + 1)
     while cut != -1:
         if path[:cut] in columns and cut + 1 < len(path):
             return Locator(path[:cut], path[cut + 1 :])
@@ -110,19 +115,32 @@ def parse_template(text: str, columns: Collection[str]) -> Template | None:
         return None
     pieces: list[str | Locator] = []
     end = 0
-    for match in _TEMPLATE.finditer(text):
-        locator = parse_locator(PREFIX + match.group(1), columns)
+    for start, path, stop in _placeholders(text):
+        locator = parse_locator(PREFIX + path, columns)
         if locator is None:
-            raise UnknownColumn(PREFIX + match.group(1))
-        if match.start() > end:
-            pieces.append(text[end : match.start()])
+            raise UnknownColumn(PREFIX + path)
+        if start > end:
+            pieces.append(text[end:start])
         pieces.append(locator)
-        end = match.end()
+        end = stop
     if not pieces:
         return None
     if end < len(text):
         pieces.append(text[end:])
     return Template(tuple(pieces))
+
+
+def _placeholders(text: str) -> Iterator[tuple[int, str, int]]:
+    """The placeholders as (start, path, end). One pass: a single pattern for the whole would take quadratic
+    time on hostile text."""
+    end = 0
+    while (opening := _OPENING.search(text, end)) is not None:
+        close = text.find("}}", opening.end() + 1)
+        if close == -1:
+            return
+        path = text[opening.end() : close]
+        yield opening.start(), path.rstrip() or path[0], close + 2
+        end = close + 2
 
 
 class UnknownColumn(Exception):

@@ -35,8 +35,8 @@ class Metric:
     case; the text is first brought to Unicode's composed form. Stems and synonyms are English.
     Source: Lavie and Agarwal, "Meteor: An Automatic Metric for MT Evaluation with High Levels of Correlation
     with Human Judgments", 2007 (parameters 0.9, 3, 0.5); aligned as nltk does it: greedily from the end, each
-    word with the last free match. Synonyms: WordNet 3.0, see `data/WORDNET-LICENSE`; `scripts/build_synonyms.py`
-    makes the table.
+    word with the last free match, synonyms looked up by stem. The synonyms are from WordNet 3.0, see
+    `data/WORDNET-LICENSE`; `scripts/build_synonyms.py` makes the table.
     Library: none. The tests hold it to nltk's `meteor_score`, which takes over a second and 100 MB to import.
     """
 

@@ -6,6 +6,7 @@ import pytest
 from scale_gp_beta import BadRequestError, NotFoundError
 
 from assay.api.v5.schemas import evaluations as schemas
+from assay.api.v5.schemas import tasks as task_schemas
 from assay.core.results import ErrorType, ResultStatus
 from tests.builders.evaluating import evaluating_api, metric_task
 
@@ -334,13 +335,11 @@ async def test_taxonomy_is_given_back_and_404_without_one(api):
     assert (await raw.get(f"/v5/evaluations/{without['id']}/taxonomy")).status_code == 404
 
 
-async def test_a_tasks_configuration_is_replaced_by_its_encoded_alias_once_the_evaluation_has_ended(api):
+async def test_a_tasks_configuration_is_replaced_by_its_encoded_alias(api):
     alias = "my alias/ü/%41"
     created = await api.create(tasks=[metric_task(kind="bleu"), metric_task(alias)])
     path = f"/v5/evaluations/{created['id']}/tasks/{quote(alias, safe='')}"
     new = {"type": "f1", "candidate": "item.expected", "reference": "item.answer"}
-    assert (await api.served.raw.patch(path, json={"configuration": new})).status_code == 400, "still running"
-    await api.finish(created["id"])
     changed = await api.served.official.evaluations.tasks.update(alias, evaluation_id=created["id"], configuration=new)
     assert changed.tasks[1].to_dict()["configuration"] == new
     stored = (await api.served.raw.get(f"/v5/evaluations/{created['id']}?views=tasks")).json()
@@ -366,9 +365,14 @@ async def test_only_contributor_tasks_could_be_added_and_they_are_not_there_yet(
 
 
 async def test_a_dry_run_gives_each_rows_result(api):
-    body = {"task_type": "custom_function", "configuration": {}, "sample_data": [{"q": 1}]}
+    body = {"task_type": "custom_function", "configuration": {}, "sample_data": [{"q": 1}, {}]}
     answer = (await api.served.raw.post("/v5/evaluations/tasks/dry-run", json=body)).json()
-    assert answer["results"] == [{"index": 0, "result": {"q": 1}, "error": None}]
+    task_schemas.DryRun.model_validate(answer)
+    assert answer["results"] == [
+        {"index": 0, "result": {"q": 1}, "outputs": {}, "error": None},
+        {"index": 1, "result": None, "outputs": {}, "error": {"type": "timeout", "message": "too slow"}},
+    ]
+    assert (answer["total"], answer["succeeded"], answer["failed"]) == (2, 1, 1)
     for bad in ({**body, "sample_data": []}, {**body, "sample_data": [1]}, {**body, "configuration": 1}):
         assert (await api.served.raw.post("/v5/evaluations/tasks/dry-run", json=bad)).status_code == 422
 

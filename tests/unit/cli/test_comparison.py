@@ -31,7 +31,7 @@ def test_a_clear_difference_is_more_than_chance_and_equal_values_are_not() -> No
     assert not same.beyond_chance
     said = sentences(found)
     assert said[0].startswith("More than chance: score is higher with B by 0.2")
-    assert said[1] == "Could be chance: same."
+    assert said[1] == "No difference: same."
 
 
 def test_items_are_joined_by_the_row_identifier_and_not_by_their_order() -> None:

@@ -5,7 +5,15 @@ from assay.cli.progress import Count, duration
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.0301, "30 ms"), (0.9999, "1.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 0 s"), (7805, "2 h 10 min")],
+    [
+        (0.000042, "0.042 ms"),
+        (0.0301, "30 ms"),
+        (0.9999, "1.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min 0 s"),
+        (7805, "2 h 10 min"),
+    ],
 )
 def test_durations_are_said_as_a_person_would(seconds: float, said: str) -> None:
     assert duration(seconds) == said

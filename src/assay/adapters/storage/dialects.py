@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 
 import aiosqlite
 from sqlalchemy import Connection, Table, event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -198,6 +197,8 @@ class SqliteDialect:
         return not self._file.exists()
 
     def insert_unless_exists(self, table: Table) -> Insert:
+        from sqlalchemy.dialects import sqlite
+
         return sqlite.insert(table).on_conflict_do_nothing()
 
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -287,6 +288,8 @@ class PostgresDialect:
         return False
 
     def insert_unless_exists(self, table: Table) -> Insert:
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
 
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -1,7 +1,8 @@
 """The results of an evaluation in numbers: aggregates by alias, made by the database.
 
 The mean and the squares come from two passes, the second around the first's mean and corrected for what
-rounding left in it. Numbers are halved enough times before they are added that no sum can overflow.
+rounding left in it. Numbers are halved enough times before they are added that no sum can overflow, and no
+product is made that would be too small for a number, which PostgreSQL holds to be an error.
 """
 
 import math
@@ -23,7 +24,7 @@ _SAFE = 1e140
 
 _FIRST_PASS = text(
     "SELECT alias, status, error_type, sandbox, CASE WHEN number IS NULL THEN 0 ELSE 1 END AS numeric_value,"
-    " COUNT(*), SUM(number * :scale), MIN(number), MAX(number),"
+    " COUNT(*), SUM(CASE WHEN ABS(number) > 1e-200 THEN number * :scale ELSE 0 END), MIN(number), MAX(number),"
     " SUM(CASE WHEN number = 0 OR number = 1 THEN 1 ELSE 0 END),"
     " COUNT(latency), SUM(latency), SUM(attempts), SUM(cached),"
     " COUNT(prompt_tokens), SUM(prompt_tokens), COUNT(completion_tokens), SUM(completion_tokens)"
@@ -31,7 +32,8 @@ _FIRST_PASS = text(
     " GROUP BY alias, status, error_type, sandbox, CASE WHEN number IS NULL THEN 0 ELSE 1 END"
 ).bindparams(bindparam("scale", 1 / _SCALE, type_=Double()))
 _SECOND_PASS = text(
-    "SELECT SUM(number - :mean), SUM((number - :mean) * (number - :mean)) FROM results"
+    "SELECT SUM(number - :mean),"
+    " SUM(CASE WHEN ABS(number - :mean) > 1e-140 THEN (number - :mean) * (number - :mean) ELSE 0 END) FROM results"
     " WHERE evaluation_seq = :evaluation AND alias = :alias AND number IS NOT NULL"
 ).bindparams(bindparam("mean", type_=Double()))
 _LATENCIES = text(
@@ -43,7 +45,8 @@ _WORDS = (
     " AND (value LIKE '\"%' OR value LIKE ' \"%' OR value IN ('true', 'false'))"
 )
 _SOME_WORDS = text(
-    f"SELECT COUNT(*) FROM (SELECT DISTINCT value FROM (SELECT value {_WORDS} LIMIT :sample) AS sampled) AS distinct_values"  # noqa: S608
+    f"SELECT COUNT(*) FROM (SELECT DISTINCT value FROM (SELECT value {_WORDS} LIMIT :sample) AS sampled)"  # noqa: S608
+    " AS distinct_values"
 )
 _ALL_WORDS = text(f"SELECT value, COUNT(*) {_WORDS} GROUP BY value LIMIT :most")
 

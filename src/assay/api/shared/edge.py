@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from urllib.parse import parse_qsl
 
 import structlog
 import uuid_utils
@@ -9,7 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assay.api.shared.errors import error_response
+from assay.api.shared.errors import error_response, response_to
+from assay.core.errors import InvalidInput
 
 PUBLIC_PREFIX = "/public"
 REQUEST_ID_HEADER = "x-request-id"
@@ -44,9 +46,8 @@ class Edge:
                 MutableHeaders(scope=message).append(REQUEST_ID_HEADER, request_id)
             await send(message)
 
-        if _holds_nul(scope):
-            refusal = error_response(422, "invalid_input", "the address must not contain NUL characters")
-            await refusal(scope, receive, send_with_id)
+        if (refused := _refused_for_nul(scope)) is not None:
+            await response_to(refused)(scope, receive, send_with_id)
             return
         try:
             await self.app(_without_public_prefix(scope), receive, send_with_id)
@@ -69,9 +70,17 @@ def _request_id(scope: Scope) -> str:
     return str(uuid_utils.uuid7())
 
 
-def _holds_nul(scope: Scope) -> bool:
-    """Whether the path or the query holds a NUL, which PostgreSQL cannot even compare with text."""
-    return "\x00" in scope["path"] or b"%00" in scope["query_string"] or b"\x00" in scope["query_string"]
+def _refused_for_nul(scope: Scope) -> InvalidInput | None:
+    """What to say to a path or a query with a NUL, which PostgreSQL cannot even compare with text."""
+    message = "must not contain NUL characters"
+    if "\x00" in scope["path"]:
+        return InvalidInput.at(("path",), message, type="nul_character")
+    query = scope["query_string"]
+    if b"%00" in query or b"\x00" in query:
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if "\x00" in name or "\x00" in value:
+                return InvalidInput.at(("query", name.replace("\x00", "%00")), message, type="nul_character")
+    return None
 
 
 def _without_public_prefix(scope: Scope) -> Scope:

@@ -39,6 +39,9 @@ STATUS_OF: dict[type[AssayError], int] = {
 NEVER_RETRY = frozenset({409, 501})
 """Statuses that clients repeat unless told not to, though the answer will not change."""
 
+_HEADERS = {413: {"connection": "close"}, 503: {"retry-after": "1"}}
+# After a 413 the rest of the body is still on its way; closing spares the server from reading it.
+
 MAX_PROBLEMS = 50
 MAX_SHOWN_INPUT = 200
 
@@ -105,8 +108,7 @@ def response_to(error: AssayError) -> Response:
     status = status_of(error)
     if isinstance(error, InvalidInput):
         return error_response(status, error.code, [_problem(each) for each in error.problems[:MAX_PROBLEMS]])
-    headers = {"retry-after": "1"} if status == 503 else {}
-    return error_response(status, error.code, error.message, headers)
+    return error_response(status, error.code, error.message, _HEADERS.get(status))
 
 
 async def _on_assay_error(_request: Request, error: Exception) -> Response:

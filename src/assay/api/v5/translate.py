@@ -6,7 +6,7 @@ from typing import Any
 from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
-from assay.core.results import ResultStatus
+from assay.core.results import Outcome, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.items import EvaluationColumns
 
@@ -188,4 +188,24 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "tokens": {"prompt": totals.prompt_tokens, "completion": totals.completion_tokens},
         "attempts": totals.attempts,
         "sandbox": ", ".join(totals.sandboxes) or None,
+    }
+
+
+def render_dry_run(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What a task gave for each sample row; `outputs` are the further columns that it would write."""
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    return {
+        "object": "evaluation.task.dry_run",
+        "results": [
+            {
+                "index": index,
+                "result": outcome.value,
+                "outputs": outcome.columns,
+                "error": outcome.error and {"type": outcome.error.type, "message": outcome.error.message},
+            }
+            for index, outcome in enumerate(outcomes)
+        ],
+        "total": len(outcomes),
+        "succeeded": len(outcomes) - failed,
+        "failed": failed,
     }

@@ -67,7 +67,8 @@ async def dry_run_task(
     body: Annotated[task_wire.DryRunTask, Depends(JsonBody(task_wire.DryRunTask))],
 ) -> Response:
     """Run a custom function on sample rows. A row's failure is in its result and never fails the call."""
-    return json_response(await services.dry_runs.run(body.task_type, body.configuration, body.sample_data))
+    outcomes = await services.dry_runs.run(body.task_type, body.configuration, body.sample_data)
+    return json_response(translate.render_dry_run(outcomes))
 
 
 @router.get("/evaluations/{evaluation_id}", response_model=wire.Evaluation)

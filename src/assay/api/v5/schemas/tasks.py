@@ -46,6 +46,7 @@ class DryRunRow(BaseModel):
 
     index: int
     result: Any
+    outputs: dict[str, Any]
     error: DryRunFault | None
 
 
