@@ -25,7 +25,7 @@ format: $(VENV)/.installed-for-development  ## Lay the code out
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-for-development  ## The benchmarks: minutes, and a machine with nothing else to do
-	$(BIN)/python benchmarks/run.py
+	for each in startup custom_function recovery throughput; do $(BIN)/python -m benchmarks.$$each || exit 1; done
 
 clean:  ## Remove the environment and the demo's data
 	rm -rf $(VENV) .demo

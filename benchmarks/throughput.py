@@ -7,6 +7,7 @@ The server's time runs from the POST to the last item read back over HTTP by ano
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def compare(endpoint: EndpointProcess, place: Path, items: int, runs: int) -> li
     """The bare loop and the server in turns, after one small run of each to warm up."""
     bare, served, latencies = [], [], []
     with running_server(place / "data", **fake_vendor(endpoint.url)) as server:
+        time.sleep(1)
         idle = server.weigh().resident / 2**20
         bare_loop(endpoint, place, 500)
         asyncio.run(server_run(server, 500))

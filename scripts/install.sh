@@ -37,5 +37,6 @@ fi
 if command -v uv >/dev/null; then
     uv pip install --quiet --python "$venv/bin/python" --editable "$requirement"
 else
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip --upgrade >/dev/null
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$requirement"
 fi

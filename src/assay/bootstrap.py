@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from assay.adapters.clock import SystemClock
-from assay.core.errors import NotConfigured, Unavailable
+from assay.core.errors import NotConfigured, Unauthenticated, Unavailable
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SWITCH_INTERVAL = 0.001
 """Seconds a thread may keep the interpreter while another wants it: the web server's loop and the engine's
 share it, and the default of 5 ms makes a request that changes threads six times wait 30 ms under load."""
 
-COLLECT_AFTER = (25_000, 20, 20)
+COLLECT_AFTER = (50_000, 20, 50)
 """Thresholds of the garbage collector: the default of 700 walks the results in flight over and over."""
 
 
@@ -292,7 +293,10 @@ async def first_key(settings: Settings, place: Place, access: "Access") -> Path 
     if not place.embedded and await access.list_keys():
         return None
     if place.key_file.exists():
-        await access.ensure_key("first key", place.key_file.read_text().strip())
+        try:
+            await access.ensure_key("first key", place.key_file.read_text().strip())
+        except Unauthenticated:
+            log.warning("the key in the file was revoked; make another with: assay keys create", file=str(place.key_file))
         return place.key_file
     _, secret = await access.create_key("first key")
     descriptor = os.open(place.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -368,7 +372,8 @@ async def _serve(
             gc.freeze()
             ready = Ready(_url(listener), place, key_file, side.sandbox)
             telling = asyncio.create_task(_tell(server, ready, on_ready))
-            await server.serve(sockets=[listener])
+            with _signals_stop_only_the_web_server():
+                await server.serve(sockets=[listener])
             telling.cancel()
             await task_services.sandbox.close()
             await task_services.models.close()
@@ -377,6 +382,18 @@ async def _serve(
             await asyncio.to_thread(engine.close)
             await storage.close()
     return 0
+
+
+@contextmanager
+def _signals_stop_only_the_web_server() -> Iterator[None]:
+    """The web server stops on a signal and then raises it again, which would end the process before the engine
+    is closed: inside, that second raise does nothing. Afterwards one more signal ends the process at once."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _resume(storage: "SqlStorage", engine: "DbosEngine") -> None:

@@ -82,6 +82,13 @@ async def test_a_body_over_the_limit_is_413_whether_or_not_it_says_its_size(api)
     assert (status, body["detail"][0]["type"]) == (422, "json_invalid")
 
 
+async def test_a_body_far_over_the_limit_is_not_read_to_its_end(api):
+    endless = [b"x" * 500] * 1000
+    status, _ = await _send(build_api(_services(api), Settings(max_body_bytes=2000)), endless, [_key(api)])
+    assert status == 413
+    assert len(endless) > 980
+
+
 async def test_a_client_that_asks_first_is_refused_before_it_sends(api):
     small = build_api(_services(api), Settings(max_body_bytes=2000))
     headers = [(b"content-length", b"9000"), (b"expect", b"100-continue"), _key(api)]
@@ -180,7 +187,7 @@ def _key(api) -> tuple[bytes, bytes]:
 
 async def _send(app, chunks, headers, method="POST"):
     """Speak ASGI to an application: `chunks` of a body, or None for a client that waits to be asked for it."""
-    waiting = list(chunks or [])
+    waiting = [] if chunks is None else chunks
     sent = []
 
     async def receive():

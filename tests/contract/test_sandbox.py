@@ -190,14 +190,14 @@ async def test_a_loop_that_swallows_every_exception_is_stopped(sandbox: Sandbox)
     "body", ["return (9 ** (9 ** 8)) % 7", "import re\nreturn 1 if re.match('(a|aa)+$', 'a' * 60 + 'b') else 0"]
 )
 async def test_long_work_without_a_single_python_step_is_bounded(sandbox: Sandbox, body: str) -> None:
-    """Monty refuses the first outright, and its regular expressions do not blow up."""
+    """Monty ends the first by killing its process, and its regular expressions do not blow up."""
     started = time.monotonic()
     answer = await run(sandbox, body, timeout=0.5)
     assert time.monotonic() - started < 4
     if sandbox.name == "bubblewrap":
         assert kind(answer) is ErrorType.TIMEOUT
     else:
-        assert kind(answer) is ErrorType.FUNCTION_ERROR or answer.seconds < 0.5
+        assert kind(answer) in {ErrorType.FUNCTION_ERROR, ErrorType.TIMEOUT} or answer.seconds < 0.5
 
 
 MEMORY_BOMBS = [

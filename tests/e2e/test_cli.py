@@ -82,7 +82,7 @@ def test_a_run_with_a_server_of_its_own_meets_its_thresholds_and_leaves_no_proce
     assert "60 of 60 items" in ended.stderr
     lines = ended.stdout.splitlines()
     (right,) = [line.split() for line in lines if line.startswith(" right ")]
-    assert right[1] == "0.133"  # 8 of 60
+    assert right[1] == "0.150"  # 9 of 60
     assert right[4:8] == ["60", "0", "0", "0"]
     assert max(map(len, lines)) <= 100
     assert ET.parse(junit).getroot()[0].get("failures") == "0"
@@ -100,7 +100,7 @@ def test_the_exit_code_tells_a_missed_threshold_from_a_wrong_file_and_from_no_se
         at = ("--base-url", server.base_url, "--api-key", server.api_key)
         missed = _assay(tmp_path, "run", _write(tmp_path, "right: {mean: '>= 0.9'}"), *at)
         assert missed.returncode == 1
-        assert "MISSED  right mean >= 0.9  (it is 0.1333)" in missed.stdout
+        assert "MISSED  right mean >= 0.9  (it is 0.15)" in missed.stdout
         wrong = _assay(tmp_path, "run", _write(tmp_path, metric="f2"), *at)
         assert wrong.returncode == 2
         assert "run.yaml:7: tasks.0.configuration.type: " in wrong.stderr
@@ -132,6 +132,27 @@ def test_a_run_goes_on_when_the_server_is_killed_and_started_again(tmp_path: Pat
     assert "met     reply completed == 60" in out
 
 
+def test_a_run_starts_its_own_server_again_when_that_is_killed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with EndpointProcess(latency=0.5) as endpoint:
+        file = _write(tmp_path, "reply: {completed: '== 60'}", model="fake/x")
+        run = subprocess.Popen(
+            [str(ASSAY), "run", str(file), "--data-dir", str(data)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(tmp_path, **fake_vendor(endpoint.url), ASSAY_VENDORS__FAKE__CONCURRENCY="8"),
+        )
+        _until((data / "server.json").exists)
+        time.sleep(1)
+        first = int(json.loads((data / "server.json").read_text())["pid"])
+        psutil.Process(first).kill()
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 0, err
+    assert "met     reply completed == 60" in out
+    assert _processes_of(data) == []
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_a_run_is_ended_its_server_ends_with_it(tmp_path: Path, how: signal.Signals) -> None:
     data = tmp_path / "data"
@@ -144,7 +165,7 @@ def test_however_a_run_is_ended_its_server_ends_with_it(tmp_path: Path, how: sig
             text=True,
             env=clean_environment(tmp_path, **fake_vendor(endpoint.url)),
         )
-        _until(lambda: (data / "server.json").exists())
+        _until((data / "server.json").exists)
         time.sleep(1)
         run.send_signal(how)
         _, err = run.communicate(timeout=30)

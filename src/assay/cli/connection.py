@@ -11,7 +11,7 @@ import typer
 from assay.cli.client import Client, Refused, Unreachable
 from assay.cli.configuration import load_settings
 from assay.cli.exits import COULD_NOT_RUN, WRONG, fail
-from assay.cli.server_process import ServerDidNotStart, ServerProcess, running_server, stored_key
+from assay.cli.server_process import LOG_NAME, ServerDidNotStart, ServerProcess, running_server, stored_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,10 @@ def own_server(
         yield server
     except ServerDidNotStart as error:
         fail(COULD_NOT_RUN, str(error))
+    except Refused as error:
+        if error.status < 500:
+            raise
+        fail(COULD_NOT_RUN, f"{error} ({data_dir / LOG_NAME})")
     finally:
         server.stop()
 

@@ -1,8 +1,9 @@
 """`assay demo`: two evaluations of the same job over bundled rows, compared in one table. No key, no network."""
 
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def demo(
     except (Refused, Unreachable) as error:
         fail(COULD_NOT_RUN, str(error))
     if svg is not None:
-        console.save_svg(str(svg), title="assay demo")
+        svg.write_text(_without_fonts(console.export_svg(title="make demo")), "utf-8")
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _run(console: "Console", client: "Client", model: _Model, data_dir: Path) ->
         console.print(line, markup=False)
     console.print(f"Time is for one item; A took {duration(a['seconds'])} in all, B {duration(b['seconds'])}.")
     console.print()
-    _where_next(console, group["id"], ids, data_dir)
+    _where_next(console, group["id"], data_dir)
     failed = [evaluation for evaluation in done if evaluation["status"] != "completed"]
     if failed:
         fail(COULD_NOT_RUN, f"{failed[0]['name']}: {failed[0].get('status_reason')}")
@@ -143,17 +144,22 @@ def _evaluate(console: "Console", client: "Client", variant: Any, model: str) ->
     return watch(client, created["id"], console, f"variant {variant.letter}")
 
 
-def _where_next(console: "Console", group_id: str, ids: Sequence[str], data_dir: Path) -> None:
+def _where_next(console: "Console", group_id: str, data_dir: Path) -> None:
     assay, folder = _command(), _relative(data_dir)
     lines = [
         "Where next",
-        f"  the numbers again   {assay} evaluations show {ids[0]} --data-dir {folder}",
+        f"  each on its own     {assay} evaluations list --data-dir {folder}",
         f"  the server itself   {assay} serve --data-dir {folder}     (key in {folder}/api-key)",
         f"  the group           GET /v5/evaluation-groups/{group_id}",
         "  a real model        OPENAI_API_KEY=... make demo   (and OPENAI_BASE_URL, ASSAY_DEMO_MODEL)",
         "  your own rows       docs/tutorial/first-evaluation.md",
     ]
     console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _without_fonts(picture: str) -> str:
+    """The SVG without the fonts that it would load from elsewhere: any fixed-width one does."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
 
 
 def _command() -> str:

@@ -56,9 +56,9 @@ def watch(client: Client, evaluation_id: str, console: "Console", label: str) ->
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `0.04 ms`, `40 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
-    if seconds < 0.00995:
-        return f"{seconds * 1000:.2g} ms"
+    """Seconds as a person says them: `<1 ms`, `40 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 0.001:
+        return "<1 ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
@@ -79,7 +79,7 @@ def _count(evaluation: dict[str, Any], seconds: float) -> Count:
 
 @contextmanager
 def _display(console: "Console", label: str) -> Iterator[Show]:
-    if console.is_terminal:
+    if console.is_terminal or console.record:
         with _bar(console, label) as show:
             yield show
     else:

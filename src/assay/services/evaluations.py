@@ -225,12 +225,13 @@ class Evaluations:
         """Replace one task's configuration as a whole, checked against the items that are there. Results that
         are there stay; nothing runs again.
 
-        NotFound for an unknown alias, RuleViolation for an archived evaluation. While the evaluation runs, what
-        already started keeps the old configuration.
+        NotFound for an unknown alias, RuleViolation for an evaluation that is archived or that runs.
         """
         async with self._storage.write() as unit:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             _refuse_archived(evaluation)
+            if evaluation.status is EvaluationStatus.RUNNING:
+                raise RuleViolation("the evaluation is running: its results would mix two configurations; wait or cancel")
             index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
             if index is None:
                 raise NotFound("task", alias[:256])

@@ -26,7 +26,8 @@ def _server(answers: list[tuple[int, Any]]) -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

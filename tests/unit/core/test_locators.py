@@ -213,6 +213,27 @@ def test_braces_that_are_no_placeholder_stay_as_they_are(text: str) -> None:
     assert bind(text, {"a"}).resolve({"a": 1}) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{item.a" + " " * 300_000,
+        "{{item.a " * 100_000,
+        "{{ " * 100_000,
+        "item." + "b." * 300_000 + "b",
+        "item.a." + "b." * 300_000 + "b",
+    ],
+)
+def test_hostile_text_takes_time_in_proportion_to_its_length(text: str) -> None:
+    """Each took minutes where time grows with the square of the length."""
+    binding = bind(text, {"a"})
+
+    if binding.constant:
+        assert binding.resolve({"a": {"b": 1}}) == text
+    else:
+        with pytest.raises(MissingValue):
+            binding.resolve({"a": {"b": {"b": 1}, "b.b": 2}})
+
+
 def substituted(value: Any, row: dict[str, Any]) -> Any:
     """A configuration with whole-string locators replaced, by the obvious recursion."""
     if isinstance(value, str):

@@ -321,8 +321,10 @@ class Worker:
 
     def abandon(self) -> None:
         """End the process from another thread, when the loop is gone; waits for its end."""
-        self.ended = True
-        self._kill()
+        if not self.ended:
+            self.ended = True
+            self._kill()
+            self._close_files()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
 

@@ -78,8 +78,9 @@ def fold(text: str) -> str:
 
 
 def fold_tag(tag: str) -> str:
-    """A folded tag between line breaks, so that it is found whole in `fold_tags` of a list that has it."""
-    return "\n" + fold(tag).replace("\\", "\\\\").replace("\n", "\\n") + "\n"
+    """A folded tag between marks that no tag contains, so that it is found whole in `fold_tags` of a list that
+    has it."""
+    return "\n<" + fold(tag).replace("\\", "\\\\").replace("\n", "\\n") + ">\n"
 
 
 def fold_tags(tags: Iterable[str]) -> str:

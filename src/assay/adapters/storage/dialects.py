@@ -33,6 +33,7 @@ RESULT_COLUMNS = (
     "alias",
     "status",
     "value",
+    "kind",
     "number",
     "error_type",
     "error_message",
@@ -52,6 +53,7 @@ _TYPES = {
     "attempts": "integer",
     "prompt_tokens": "bigint",
     "completion_tokens": "bigint",
+    "kind": "smallint",
     "cached": "smallint",
     "dataset_item_version_num": "integer",
 }

@@ -7,6 +7,7 @@ from sqlalchemy import TextClause, bindparam, text
 
 from assay.adapters.storage.codec import dump_json, finite, load_json, storable
 from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.tables import ValueKind
 from assay.adapters.storage.totals import read_totals
 from assay.core.results import ErrorType, Result, ResultStatus, TaskError, Usage
 from assay.ports.storage import ResultTotals
@@ -102,17 +103,21 @@ def _by_item(evaluation_seq: int, rows: Iterable[Sequence[Any]]) -> ResultsByIte
 
 
 def _to_row(result: Result) -> tuple[Any, ...]:
-    """A row of `dialects.RESULT_COLUMNS`. A value is stored even when it is None, if the status says it is one."""
+    """A row of `dialects.RESULT_COLUMNS`."""
     error, usage, detail, status = result.error, result.usage, result.detail, result.status
-    has_value = status in (ResultStatus.COMPLETED, ResultStatus.PREFILLED)
+    value, kind, number = None, _NONE, None
+    if status in _WITH_VALUE:
+        value, number = dump_json(result.value), finite(result.number)
+        kind = _kind(result.value, number)
     sandbox = None if detail is None else detail.get("sandbox")
     return (
         result.evaluation_seq,
         result.item_seq,
         result.alias,
         status.value,
-        dump_json(result.value) if has_value else None,
-        finite(result.number) if has_value else None,
+        value,
+        kind,
+        number,
         None if error is None else error.type.value,
         None if error is None else storable(error.message),
         *(_NO_USAGE if usage is None else _usage(usage)),
@@ -121,6 +126,18 @@ def _to_row(result: Result) -> tuple[Any, ...]:
     )
 
 
+def _kind(value: Any, number: float | None) -> int:
+    if isinstance(value, str):
+        return _TEXT
+    if number is None:
+        return _OTHER
+    return _BOOLEAN if isinstance(value, bool) else _NUMBER
+
+
+_NONE, _NUMBER, _BOOLEAN, _TEXT, _OTHER = (kind.value for kind in ValueKind)
+
+
+_WITH_VALUE = (ResultStatus.COMPLETED, ResultStatus.PREFILLED)
 _NO_USAGE = (None, None, None, None, None)
 
 

@@ -5,6 +5,7 @@ and their rows are only ever written by code that has the evaluation at hand.
 """
 
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -83,6 +84,16 @@ class Document(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """The value."""
         return None if value is None else codec.load_json(value)
+
+
+class ValueKind(IntEnum):
+    """What a result's value is, so that a question about numbers or words need not read the values."""
+
+    NONE = 0
+    NUMBER = 1
+    BOOLEAN = 2
+    TEXT = 3
+    OTHER = 4
 
 
 SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")
@@ -261,6 +272,7 @@ results = Table(
     Column("alias", Words, nullable=False),
     Column("status", Words, nullable=False),
     Column("value", Text),
+    Column("kind", SmallInteger, nullable=False),
     Column("number", Double),
     Column("error_type", Words),
     Column("error_message", Words),

@@ -214,6 +214,7 @@ results = Table(
     Column("alias", Words, nullable=False),
     Column("status", Words, nullable=False),
     Column("value", Text),
+    Column("kind", SmallInteger, nullable=False),
     Column("number", Double),
     Column("error_type", Words),
     Column("error_message", Words),
