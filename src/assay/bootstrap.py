@@ -296,7 +296,7 @@ async def first_key(settings: Settings, place: Place, access: "Access") -> Path 
         try:
             await access.ensure_key("first key", place.key_file.read_text().strip())
         except Unauthenticated:
-            log.warning("the key in the file was revoked; make another with: assay keys create", file=str(place.key_file))
+            log.warning("the key in this file was revoked; use another (assay keys create)", file=str(place.key_file))
         return place.key_file
     _, secret = await access.create_key("first key")
     descriptor = os.open(place.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -405,7 +405,7 @@ async def _resume(storage: "SqlStorage", engine: "DbosEngine") -> None:
 
 
 async def _tell(server: "uvicorn.Server", ready: Ready, on_ready: Callable[[Ready], None] | None) -> None:
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     ready.place.server_file.write_text(json.dumps({"url": ready.url, "pid": os.getpid()}))
     if on_ready is not None:

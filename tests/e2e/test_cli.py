@@ -231,3 +231,16 @@ def test_the_demo_compares_two_evaluations_and_works_a_second_time(tmp_path: Pat
         assert "has_capital is lower with B by 0.213" in ended.stdout.replace("\n", "")
         assert max(map(len, ended.stdout.split("Where next")[0].splitlines())) <= 100
     assert _processes_of(tmp_path / ".demo") == []
+
+
+@pytest.mark.slow
+def test_with_a_key_the_demos_model_task_goes_to_the_real_endpoint(tmp_path: Path) -> None:
+    with EndpointProcess(latency=0.005) as endpoint:
+        ended = _assay(
+            tmp_path, "demo", OPENAI_API_KEY="k", OPENAI_BASE_URL=endpoint.url, ASSAY_DEMO_MODEL="some-model"
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "answered by openai/some-model" in ended.stdout
+        assert "NOT a model" not in ended.stdout
+        items = _assay(tmp_path, "evaluations", "list", "--data-dir", ".demo").stdout
+    assert items.count("completed") == 2

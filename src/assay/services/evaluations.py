@@ -231,7 +231,7 @@ class Evaluations:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             _refuse_archived(evaluation)
             if evaluation.status is EvaluationStatus.RUNNING:
-                raise RuleViolation("the evaluation is running: its results would mix two configurations; wait or cancel")
+                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
             if index is None:
                 raise NotFound("task", alias[:256])

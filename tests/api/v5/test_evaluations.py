@@ -340,6 +340,9 @@ async def test_a_tasks_configuration_is_replaced_by_its_encoded_alias(api):
     created = await api.create(tasks=[metric_task(kind="bleu"), metric_task(alias)])
     path = f"/v5/evaluations/{created['id']}/tasks/{quote(alias, safe='')}"
     new = {"type": "f1", "candidate": "item.expected", "reference": "item.answer"}
+    running = await api.served.raw.patch(path, json={"configuration": new})
+    assert (running.status_code, "the evaluation runs" in running.json()["detail"]) == (400, True)
+    await api.finish(created["id"])
     changed = await api.served.official.evaluations.tasks.update(alias, evaluation_id=created["id"], configuration=new)
     assert changed.tasks[1].to_dict()["configuration"] == new
     stored = (await api.served.raw.get(f"/v5/evaluations/{created['id']}?views=tasks")).json()

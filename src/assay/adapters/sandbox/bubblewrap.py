@@ -109,6 +109,7 @@ class _Pool:
         self._lanes: dict[str, _Lane] = {}
         self._idle: OrderedDict[Worker, tuple[float, _Lane]] = OrderedDict()
         self._waiting: deque[_Lane] = deque()
+        self._promised: set[_Lane] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self.closed = False
 
@@ -130,13 +131,25 @@ class _Pool:
 
     def may_start(self, lane: "_Lane") -> bool:
         """Whether a process may be started for this function now; if not, it waits its turn."""
+        if lane in self._promised:
+            self._promised.remove(lane)
+            return True
         if len(self.live) >= MAX_WORKERS and self._idle:
             self._end_oldest()
-        if len(self.live) < MAX_WORKERS:
+        if len(self.live) + len(self._promised) < MAX_WORKERS and not self._waiting:
             return True
         if lane not in self._waiting:
             self._waiting.append(lane)
         return False
+
+    def pass_on(self, lane: "_Lane | None" = None) -> None:
+        """Promise free places to those who have waited longest; `lane` does not need the one it was promised."""
+        if lane is not None:
+            self._promised.discard(lane)
+        while self._waiting and len(self.live) + len(self._promised) < MAX_WORKERS:
+            first = self._waiting.popleft()
+            self._promised.add(first)
+            first.schedule()
 
     def idle(self, worker: Worker, lane: "_Lane") -> None:
         """The process has nothing to do: keep it for a while, unless somebody waits for its place."""
@@ -159,8 +172,8 @@ class _Pool:
         self._idle.pop(worker, None)
         self.ending = {ending for ending in self.ending if not ending.reaped}
         self.ending.add(worker)
-        if self._waiting and not self.closed:
-            self._waiting.popleft().schedule()
+        if not self.closed:
+            self.pass_on()
 
     def _end_oldest(self) -> None:
         next(iter(self._idle)).end()
@@ -232,13 +245,16 @@ class _Lane:
             if self._must_yield(worker):
                 if not worker.in_flight:
                     worker.end()
+                    return  # and be called again when those who wait have had their turn
                 continue
             self._fill(worker)
         while self._pending and len(self._workers) < self._pool.workers_each and self._pool.may_start(self):
             if not self._start():
                 return
-        if not self._pending and not self._workers:
-            self._pool.forget(self)
+        if not self._pending:
+            self._pool.pass_on(self)
+            if not self._workers:
+                self._pool.forget(self)
 
     def _must_yield(self, worker: Worker) -> bool:
         age = monotonic() - worker.started

@@ -54,7 +54,7 @@ async def page_rows(session: Session, listing: Listing, page: PageRequest) -> tu
         name = "ending_before" if backwards else "starting_after"
         at = await _cursor_keys(session, listing, keys, name, cursor)
         here, there = tuple_(*keys), tuple_(*at)
-        statement = statement.where(here >= there if ascending else here < there)
+        statement = statement.where(here > there if ascending else here < there)
     order = [key.asc() if ascending else key.desc() for key in keys]
     found = list(await session.rows(statement.order_by(*order).limit(page.limit + 1)))
     has_more = len(found) > page.limit

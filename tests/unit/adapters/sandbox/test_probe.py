@@ -38,7 +38,7 @@ async def test_monty_steps_in_where_there_is_no_filter_for_the_processor(monkeyp
 
 async def test_a_sandbox_that_was_asked_for_and_does_not_work_is_not_replaced(monkeypatch):
     monkeypatch.setattr(layout, "find_bwrap", lambda: "/bin/false")
-    with pytest.raises(NotConfigured, match="ASSAY_SANDBOX.*bubblewrap"):
+    with pytest.raises(NotConfigured, match=r"ASSAY_SANDBOX.*bubblewrap"):
         await opened("bubblewrap")
 
 
