@@ -20,6 +20,9 @@ def _server(answers: list[tuple[int, Any]]) -> Iterator[tuple[str, list[str]]]:
             seen.append(f"{self.command} {self.path}")
             self.rfile.read(int(self.headers.get("content-length") or 0))
             status, body = answers[len(seen) - 1]
+            if status == 0:  # take the request and break off
+                self.close_connection = True
+                return
             payload = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(payload)))
@@ -55,6 +58,12 @@ def test_reading_is_tried_again_while_the_server_is_busy() -> None:
 
 def test_writing_is_never_sent_twice_to_a_server_that_may_have_taken_it() -> None:
     with _server([(503, {"detail": "busy"})]) as (url, seen), pytest.raises(Refused, match="busy"):
+        Client(url, "k").post("/v5/x", {})
+    assert len(seen) == 1
+
+
+def test_a_write_that_breaks_off_is_not_sent_again() -> None:
+    with _server([(0, None), (200, {})]) as (url, seen), pytest.raises(Unreachable, match="broke off"):
         Client(url, "k").post("/v5/x", {})
     assert len(seen) == 1
 

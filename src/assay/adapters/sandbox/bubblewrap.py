@@ -267,6 +267,7 @@ class _Lane:
             )
         except OSError as error:
             self.fail_all(f"the sandbox's process could not be started: {error.strerror}")
+            self._pool.pass_on()
             return False
         self._workers.append(worker)
         self._pool.live.add(worker)

@@ -59,7 +59,7 @@ class Session:
 
     async def row(self, statement: Select[Any], parameters: Any = None) -> Row[Any] | None:
         """The first row; in a writing transaction nobody else changes it before this one ends."""
-        if False:
+        if self._writing:
             statement = statement.with_for_update(key_share=True)
         return (await self.run(statement, parameters)).first()
 
