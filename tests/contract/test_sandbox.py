@@ -55,7 +55,7 @@ def children() -> list[psutil.Process]:
 
 def runs_functions(process: psutil.Process) -> bool:
     try:
-        return any(word in process.name() for word in ("bwrap", "monty", "python3"))
+        return any(word in process.name() for word in ("bwrap", "monty"))
     except psutil.NoSuchProcess:
         return False
 

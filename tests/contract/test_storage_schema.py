@@ -17,9 +17,9 @@ from assay.adapters import storage as package
 from assay.adapters.storage import open_storage, schema_state, upgrade
 from assay.adapters.storage.dialects import dialect_for
 from assay.adapters.storage.schema import HEAD, VERSION_TABLE
-from assay.adapters.storage.tables import metadata
+from assay.adapters.storage.tables import Words, metadata
 from assay.core.errors import NotConfigured, Unavailable
-from tests.contract.conftest import DatabaseMaker
+from tests.contract.conftest import DatabaseMaker, new_postgres
 from tests.fakes.postgres import fresh_database
 from tests.fakes.server_process import free_port
 
@@ -86,6 +86,15 @@ async def test_migrations_make_the_tables_that_the_code_expects(database_url: st
         return list(compare_metadata(context, metadata))
 
     assert await on_connection(database_url, differences) == []
+
+
+async def test_postgresql_sorts_text_by_code_point_whatever_its_language(tmp_path: Path) -> None:
+    columns = [column for table in metadata.tables.values() for column in table.c]
+    sorted_texts = [(column.table.name, column.name) for column in columns if type(column.type) is Words]
+    found = text("SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = 'C'")
+    rows = await on_connection(new_postgres(tmp_path), lambda connection: connection.execute(found).all())
+    assert set(sorted_texts) <= {tuple(row) for row in rows}
+    assert ("evaluations", "name") in sorted_texts
 
 
 async def test_results_are_stored_in_the_order_of_their_key(tmp_path: Path) -> None:

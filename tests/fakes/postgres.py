@@ -61,10 +61,13 @@ def _start() -> str:
         os.chown(home, as_user["user"], as_user["group"])
     _initialise(programs, data, as_user)
     port = free_port()
+    command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", str(home)]
+    for name, value in _SETTINGS.items():
+        command += ["-c", f"{name}={value}"]
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", home]
-            + [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")],
+            ["/bin/sh", "-c", _WATCH, "watch", *command],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=home,
@@ -75,6 +78,9 @@ def _start() -> str:
     _wait_until_ready(server, url, home / "log")
     return url
 
+
+_WATCH = '"$@" & server=$!; read -r _; kill -INT $server; wait $server'
+"""Ends the server when the tests' process ends, however that happens: then nobody holds the input's other end."""
 
 _SETTINGS = {
     "fsync": "off",
@@ -156,9 +162,10 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) ->
 
 
 def _stop(server: "subprocess.Popen[bytes]", home: Path) -> None:
-    server.terminate()
+    assert server.stdin is not None
+    server.stdin.close()
     try:
-        server.wait(5)
+        server.wait(10)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

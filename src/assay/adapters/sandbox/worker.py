@@ -242,7 +242,7 @@ class Worker:
                 self.end()
             return
         call = self.in_flight[running]
-        if False or (call.future.done() and spent > ABANDONED_SECONDS):
+        if spent > call.timeout or (call.future.done() and spent > ABANDONED_SECONDS):
             call.settle(timed_out(call.timeout, spent))
             del self.in_flight[running]
             self._answered += 1

@@ -284,7 +284,7 @@ class PostgresDialect:
         """The driver begins with the first statement."""
 
     def begin_upgrade(self, connection: Connection) -> None:
-        pass
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4702111234474983745)")
 
     def is_absent(self) -> bool:
         return False

@@ -3,6 +3,7 @@
 Each change of threads waits for the interpreter's lock, which is what a page costs while an evaluation runs.
 """
 
+import asyncio
 import sqlite3
 from typing import Any
 
@@ -51,7 +52,22 @@ class OneHopCursor:
 
 
 class OneHopConnection(aiosqlite.Connection):
-    """An aiosqlite connection with such cursors."""
+    """An aiosqlite connection with such cursors, whose thread has ended when opening the file has failed."""
+
+    _stopping: "asyncio.Future[Any] | None" = None
+
+    async def _connect(self) -> aiosqlite.Connection:
+        try:
+            return await super()._connect()
+        except sqlite3.Error:
+            if self._stopping is not None:
+                await self._stopping
+            raise
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        """End the thread once it has done what it was given."""
+        self._stopping = super().stop()
+        return self._stopping
 
     @property
     def raw(self) -> sqlite3.Connection:

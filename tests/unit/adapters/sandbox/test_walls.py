@@ -7,6 +7,7 @@ these functions is the kernel: namespaces, the system-call filter and the limits
 import errno
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,12 +15,21 @@ import pytest
 
 from assay.adapters.sandbox.bubblewrap import BubblewrapSandbox
 from assay.adapters.sandbox.layout import PROGRAM, find_bwrap, find_layout
-from assay.adapters.sandbox.seccomp import filters
+from assay.adapters.sandbox.seccomp import Filters, filters
 from assay.adapters.sandbox.worker import Launch
 from assay.core.results import ErrorType
 from assay.ports.sandbox import FunctionReturn
 
 GUARD = "names.update(__import__=import_, print=print_)"
+
+
+def open_program(folder: Path) -> Path:
+    """The worker program without its guards."""
+    text = PROGRAM.read_text()
+    assert text.count(GUARD) == 1
+    program = folder / "unguarded.py"
+    program.write_text(text.replace(GUARD, "names.update(vars(builtins))").replace("    forget_modules()\n", ""))
+    return program
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +49,16 @@ async def guarded(launch: Launch) -> AsyncIterator[BubblewrapSandbox]:
 
 @pytest.fixture
 async def unguarded(launch: Launch, tmp_path: Path) -> AsyncIterator[BubblewrapSandbox]:
-    text = PROGRAM.read_text()
-    assert text.count(GUARD) == 1
-    open_program = tmp_path / "unguarded.py"
-    open_program.write_text(text.replace(GUARD, "names.update(vars(builtins))").replace("    forget_modules()\n", ""))
-    sandbox = BubblewrapSandbox(Launch(launch.layout, launch.filters, program=open_program))
+    sandbox = BubblewrapSandbox(Launch(launch.layout, launch.filters, program=open_program(tmp_path)))
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+async def unfiltered(launch: Launch, tmp_path: Path) -> AsyncIterator[BubblewrapSandbox]:
+    """Past the guards and without the system-call filters: the namespaces and mounts have to hold alone."""
+    allow_all = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
+    sandbox = BubblewrapSandbox(Launch(launch.layout, Filters(allow_all, allow_all), program=open_program(tmp_path)))
     yield sandbox
     await sandbox.close()
 
@@ -158,6 +173,56 @@ async def test_the_kernel_refuses(unguarded: BubblewrapSandbox, attempt: str) ->
     assert family in {"OSError", "ImportError", "RuntimeError", "ValueError"}
     if attempt.startswith(("syscall(", "call(")):
         assert number == errno.EPERM
+
+
+REFUSED_BY_THE_MOUNTS = [
+    name for name in REFUSED_BY_THE_KERNEL if REFUSED_BY_THE_KERNEL[name].startswith(("open(", "os.l"))
+]
+REFUSED_BY_THE_NAMESPACES = [
+    "a directory", "a link", "removing a file", "renaming", "changing modes", "a pipe with a name", "a mount",
+    "an unmount", "a new root", "new namespaces", "a kernel module", "a reboot", "the clock", "the host's name",
+    "more privileges", "groups", "higher limits", "a higher priority",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*REFUSED_BY_THE_MOUNTS, *REFUSED_BY_THE_NAMESPACES])
+async def test_it_is_refused_without_the_filters_as_well(unfiltered: BubblewrapSandbox, name: str) -> None:
+    answer = await run(unfiltered, f"{PREAMBLE}try:\n    {REFUSED_BY_THE_KERNEL[name]}\n{REPORT}")
+    assert answer.error is None, answer.error
+    assert answer.value[0] in {"OSError", "ValueError"}
+
+
+async def test_there_is_no_network_behind_the_filters_either(unfiltered: BubblewrapSandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        body = f"{PREAMBLE}try:\n    __import__('socket').create_connection(('127.0.0.1', {port}), 1)\n{REPORT}"
+        assert (await run(unfiltered, body)).value[0] == "OSError"
+
+
+async def test_the_server_cannot_be_killed_without_the_filters_either(unfiltered: BubblewrapSandbox) -> None:
+    body = f"os = __import__('os')\nos.kill({os.getpid()}, 0)"
+    answer = await run(unfiltered, body)
+    assert answer.error is not None
+    assert "ProcessLookupError" in answer.error.message
+
+
+async def test_an_endless_function_that_shuts_its_ears_is_ended_without_the_filters(
+    unfiltered: BubblewrapSandbox,
+) -> None:
+    body = """\
+os, signal = __import__('os'), __import__('signal')
+for number in range(1, 32):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+os.close(0)
+os.close(1)
+while True:
+    pass"""
+    answer = await run(unfiltered, body, timeout=0.5)
+    assert answer.error is not None
+    assert answer.error.type is ErrorType.TIMEOUT
 
 
 async def test_the_attempts_above_fail_for_the_walls_and_not_for_want_of_means(unguarded: BubblewrapSandbox) -> None:
@@ -320,10 +385,14 @@ while True:
 
 
 async def test_memory_taken_from_the_kernel_directly_is_bounded(unguarded: BubblewrapSandbox) -> None:
-    body = "mmap = __import__('mmap')\nheld = []\nwhile True:\n    held.append(mmap.mmap(-1, 16 * 1024 * 1024))"
-    answer = await run(unguarded, body)
-    assert answer.error is not None
-    assert answer.error.type is ErrorType.FUNCTION_ERROR
+    body = """\
+mmap, held = __import__('mmap'), []
+try:
+    while True:
+        held.append(mmap.mmap(-1, 16 * 1024 * 1024))
+except OSError:
+    return len(held) * 16"""
+    assert 100 < (await run(unguarded, body)).value < 320
 
 
 async def test_another_function_runs_in_another_process_namespace(unguarded: BubblewrapSandbox) -> None:
