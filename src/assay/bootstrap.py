@@ -57,6 +57,13 @@ class Place:
         return self.data_dir / "api-key"
 
     @property
+    def lock_file(self) -> Path:
+        """The file that a server locks: beside the database file, wherever that is, else in the directory."""
+        if self.embedded:
+            return Path(self.database_url.removeprefix("sqlite:///") + ".lock")
+        return self.data_dir / "lock"
+
+    @property
     def server_file(self) -> Path:
         """The file that says where a running server is: `{"url", "pid"}`."""
         return self.data_dir / "server.json"
@@ -93,15 +100,14 @@ def place_of(settings: Settings) -> Place:
 @contextmanager
 def hold(place: Place) -> Iterator[None]:
     """Keep the data directory for this process alone. Raises Unavailable when another server has it."""
-    path = place.data_dir / "lock"
-    handle = path.open("a+")
+    handle = place.lock_file.open("a+")
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             where = running_server(place)
             at = f" at {where['url']}" if where else ""
-            raise Unavailable(f"another server already uses {place.data_dir}{at}") from error
+            raise Unavailable(f"another server already uses {place.lock_file.with_suffix('')}{at}") from error
         yield
     finally:
         handle.close()
@@ -353,7 +359,7 @@ async def _serve(
 
     await prepare_database(place)
     storage = open_storage(place.database_url)
-    async with contextlib.nullcontext():
+    async with storage.sole_server():
         engine, side = build_engine(settings, place)
         try:
             services, task_services = await build_api_services(settings, storage, engine)
