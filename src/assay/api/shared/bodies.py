@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -104,9 +105,11 @@ def parse_json(body: bytes | bytearray, max_depth: int) -> Any:
     if not body or body.isspace():
         raise InvalidInput.at(("body",), "the body is empty; a JSON object is needed", type="missing")
     try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _unreadable(body, error, max_depth) from None
+        # Accepts what orjson does, but builds the values directly: orjson's own tree of a large body, there at the
+        # same time, is more than twice the body's size.
+        value = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        raise _unreadable(body, max_depth) from None
     if _deeper_than(value, max_depth):
         raise _too_deep(max_depth)
     if _NUL_ESCAPE in body:
@@ -125,8 +128,14 @@ def _too_deep(max_depth: int) -> InvalidInput:
     return InvalidInput.at(("body",), f"nested more than {max_depth} levels deep", type="too_deep")
 
 
-def _unreadable(body: bytes | bytearray, error: orjson.JSONDecodeError, max_depth: int) -> InvalidInput:
-    """What is wrong with a body that orjson refuses."""
+def _unreadable(body: bytes | bytearray, max_depth: int) -> InvalidInput:
+    """What is wrong with a body that cannot be parsed; orjson says it with a line and a column."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        error = fault
+    else:
+        return InvalidInput.at(("body",), "not valid JSON", type="json_invalid")
     try:
         text = body.decode()
     except UnicodeDecodeError as fault:
