@@ -47,7 +47,7 @@ class ChunkSizes:
 
     def size(self, items: int) -> int:
         """The chunk size for an evaluation of that many items."""
-        return max(min(self.largest, items // self.parts), self.smallest)
+        return min(max(items // self.parts, self.smallest), self.largest)
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
@@ -117,7 +117,7 @@ class Execution:
         finally:
             for run in runs:
                 run.cancel()
-        await self._writer.flushed()
+        await self._writer.flushed(evaluation.seq)
 
     async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
         """The chunk's items and their evaluation; None when that is gone or no longer running."""
@@ -142,7 +142,11 @@ class Execution:
             return
         if failure is None and evaluation.progress.pending > 0:
             return
-        aliases = tuple(task.alias for task in evaluation.tasks if self._task_types[task.task_type].executes)
+        aliases = tuple(
+            task.alias
+            for task in evaluation.tasks
+            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
+        )
         async with self._storage.write() as unit:
             await unit.evaluations.recount(evaluation.seq, aliases)
             counted = await unit.evaluations.get(None, evaluation_id, include_archived=True)
@@ -153,6 +157,11 @@ class Execution:
                 counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
             )
         self._compiled.pop(evaluation_id, None)
+
+    async def unfinished(self) -> list[str]:
+        """The ids of the evaluations in any account that are not settled."""
+        async with self._storage.read() as unit:
+            return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
     def _running(self, evaluation: Evaluation) -> _Running:
         found = self._compiled.get(evaluation.id)
@@ -283,6 +292,11 @@ async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcom
         return await outcome
     except Exception as error:
         return _unexpected(task, error)
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is None or current.cancelling():
+            raise
+        return _unexpected(task, error)  # something that the task waited for was cancelled, not the task
 
 
 def _unexpected(task: RunnableTask, error: BaseException) -> Outcome:
