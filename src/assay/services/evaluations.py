@@ -107,8 +107,16 @@ class Evaluations:
                 await unit.items.add(added, batch)
             stored = await unit.evaluations.get(caller.account_id, added.id)
         if plan.has_job:
-            await self._engine.start(added.id)
+            await self._start(added.id)
         return stored or added
+
+    async def _start(self, evaluation_id: str) -> None:
+        """Start the job of a stored evaluation. The evaluation is there whatever happens: the engine starts what
+        has no job by itself, a little later."""
+        try:
+            await self._engine.start(evaluation_id)
+        except Exception as error:
+            log.error("a job could not be started yet", evaluation_id=evaluation_id, error=type(error).__name__)  # noqa: TRY400
 
     async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
         """One evaluation. Raises NotFound."""
@@ -188,10 +196,9 @@ class Evaluations:
             )
             if changed:
                 evaluation = await _found(unit, caller, evaluation_id)
-        if changed:
-            await self._engine.cancel(evaluation.id)
-        elif not was_cancelled(evaluation):
+        if not changed and not was_cancelled(evaluation):
             raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+        await self._engine.cancel(evaluation.id)  # again too: the first time may not have reached the engine
         return evaluation
 
     async def taxonomy(self, caller: Caller, evaluation_id: str) -> Mapping[str, Any]:
