@@ -34,7 +34,8 @@ class Engine(Protocol):
     """Starts and cancels evaluations' jobs durably."""
 
     async def start(self, evaluation_id: str) -> None:
-        """Start the job; a second call for the same evaluation changes nothing. Durable once it returns."""
+        """Start the job; a second call for the same evaluation changes nothing. Durable once it returns: a
+        job that cannot be started now is one of `unfinished`, and is started later."""
         ...
 
     async def cancel(self, evaluation_id: str) -> None:

@@ -107,16 +107,8 @@ class Evaluations:
                 await unit.items.add(added, batch)
             stored = await unit.evaluations.get(caller.account_id, added.id)
         if plan.has_job:
-            await self._start(added.id)
+            await self._engine.start(added.id)
         return stored or added
-
-    async def _start(self, evaluation_id: str) -> None:
-        """Start the job of a stored evaluation. The evaluation is there whatever happens: the engine starts what
-        has no job by itself, a little later."""
-        try:
-            await self._engine.start(evaluation_id)
-        except Exception as error:
-            log.error("a job could not be started yet", evaluation_id=evaluation_id, error=type(error).__name__)  # noqa: TRY400
 
     async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
         """One evaluation. Raises NotFound."""

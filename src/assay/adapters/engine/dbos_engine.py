@@ -279,8 +279,12 @@ class DbosEngine:
             await asyncio.Event().wait()
 
     async def start(self, evaluation_id: str) -> None:
-        """Start the evaluation's workflow; a second call changes nothing."""
-        await self._on_loop(self._start(evaluation_id))
+        """Start the evaluation's workflow; a second call changes nothing. The evaluation is stored and has been
+        promised: one that cannot be started now is started when the engine is tended."""
+        try:
+            await self._on_loop(self._start(evaluation_id))
+        except Exception as error:
+            log.error("a job starts later", evaluation_id=evaluation_id, **_without_text(error))  # noqa: TRY400
 
     async def _start(self, evaluation_id: str) -> None:
         from dbos import DBOS, SetWorkflowID
