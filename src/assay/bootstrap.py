@@ -99,8 +99,12 @@ def place_of(settings: Settings) -> Place:
 
 @contextmanager
 def hold(place: Place) -> Iterator[None]:
-    """Keep the data directory for this process alone. Raises Unavailable when another server has it."""
-    handle = place.lock_file.open("a+")
+    """Keep the data directory for this process alone. Raises Unavailable when another server has it,
+    NotConfigured when the database's folder is not there or cannot be written."""
+    try:
+        handle = place.lock_file.open("a+")
+    except OSError as error:
+        raise NotConfigured(f"database_url: cannot write {place.lock_file}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,9 +122,23 @@ def running_server(place: Place) -> dict[str, Any] | None:
     try:
         found = json.loads(place.server_file.read_text())
         os.kill(int(found["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and _is_held(place) else None
+
+
+def _is_held(place: Place) -> bool:
+    """Whether some server holds the lock: a pid alone may be another program's by now."""
+    try:
+        handle = place.lock_file.open("r")
+    except OSError:
+        return False
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def configure_logging(settings: Settings) -> None:
@@ -172,7 +190,7 @@ class _Engine:
             chunk_sizes=ChunkSizes(largest=self.settings.chunk_size),
         )
         self._open = (writer, storage)
-        return Job(execution.plan, execution.run_chunk, execution.finish)
+        return Job(execution.plan, execution.run_chunk, execution.finish, execution.unfinished)
 
     async def close_job(self) -> None:
         """Store what is finished, then release everything."""
@@ -295,18 +313,28 @@ async def first_key(settings: Settings, place: Place, access: "Access") -> Path 
         return None
     if not place.embedded and await access.list_keys():
         return None
-    if place.key_file.exists():
+    kept = place.key_file.read_text().strip() if place.key_file.exists() else ""
+    if kept:
         try:
-            await access.ensure_key("first key", place.key_file.read_text().strip())
+            await access.ensure_key("first key", kept)
         except Unauthenticated:
             log.warning("the key in this file was revoked; use another (assay keys create)", file=str(place.key_file))
         return place.key_file
     _, secret = await access.create_key("first key")
-    descriptor = os.open(place.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
+    _write_whole(place.key_file, secret + "\n")
     sys.stdout.write(f"A first API key was made. It is shown once and kept in the file named below: {secret}\n")
     return place.key_file
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that only its owner may read; after a crash it is there as a whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def serve(settings: Settings, on_ready: Callable[[Ready], None] | None = None) -> int:
@@ -363,7 +391,6 @@ async def _serve(
             services = build_api_services(settings, storage, engine, task_services)
             key_file = await first_key(settings, place, services.access)
             await asyncio.to_thread(engine.launch)
-            await _resume(storage, engine)
             config = uvicorn.Config(
                 build_api(services, settings),
                 lifespan="off",
@@ -398,14 +425,6 @@ def _signals_stop_only_the_web_server() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-async def _resume(storage: "SqlStorage", engine: "DbosEngine") -> None:
-    """Start the jobs that a crash left between being stored and being started; the others go on already."""
-    async with storage.read() as unit:
-        unfinished = await unit.evaluations.list_running()
-    for evaluation in unfinished:
-        await engine.start(evaluation.id)
 
 
 async def _tell(server: "uvicorn.Server", ready: Ready, on_ready: Callable[[Ready], None] | None) -> None:

@@ -111,6 +111,19 @@ async def test_an_unexpected_error_is_a_500_without_internals_and_its_log_withou
     assert "secret" not in logged.out + logged.err
 
 
+async def test_the_token_of_an_export_link_is_never_logged(api, capsys):
+    class Broken:
+        async def open(self, _token):
+            raise ValueError
+
+    app = build_api(_services(api, exports=Broken()), Settings())
+    status, _ = await _send(app, [b""], [], method="GET", path="/v5/evaluation-items/exports/t0ken.signature")
+    assert status == 500
+    logged = capsys.readouterr()
+    assert "/v5/evaluation-items/exports/..." in logged.out + logged.err
+    assert "t0ken" not in logged.out + logged.err
+
+
 async def test_a_request_id_is_given_back_or_made(api):
     raw = api.served.raw
     given = await raw.get("/healthz", headers={"x-request-id": "abc-1"})
@@ -185,7 +198,7 @@ def _key(api) -> tuple[bytes, bytes]:
     return (b"x-api-key", api.served.raw.headers["x-api-key"].encode())
 
 
-async def _send(app, chunks, headers, method="POST"):
+async def _send(app, chunks, headers, method="POST", path="/v5/evaluations"):
     """Speak ASGI to an application: `chunks` of a body, or None for a client that waits to be asked for it."""
     waiting = [] if chunks is None else chunks
     sent = []
@@ -203,8 +216,8 @@ async def _send(app, chunks, headers, method="POST"):
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": "/v5/evaluations",
-        "raw_path": b"/v5/evaluations",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "headers": headers,
         "server": ("assay.test", 80),

@@ -1,6 +1,6 @@
 """The durable engine: runs an evaluation's job to its end, whatever happens to the process."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,19 +20,22 @@ class Job:
     """What the engine calls. Each may be called again after a crash and must then do only what is left.
 
     `plan` splits an evaluation into chunks, the same ones every time; `run_chunk` runs one; `finish` settles
-    the evaluation's state, with a reason when the job itself failed.
+    the evaluation's state, with a reason when the job itself failed. `unfinished` gives the ids of the
+    evaluations that are not settled: the engine sees to it that each has a job.
     """
 
     plan: Callable[[str], Awaitable[list[Chunk]]]
     run_chunk: Callable[[Chunk], Awaitable[None]]
     finish: Callable[[str, str | None], Awaitable[None]]
+    unfinished: Callable[[], Awaitable[Sequence[str]]]
 
 
 class Engine(Protocol):
     """Starts and cancels evaluations' jobs durably."""
 
     async def start(self, evaluation_id: str) -> None:
-        """Start the job; a second call for the same evaluation changes nothing. Durable once it returns."""
+        """Start the job; a second call for the same evaluation changes nothing. Durable once it returns: a
+        job that cannot be started now is one of `unfinished`, and is started later."""
         ...
 
     async def cancel(self, evaluation_id: str) -> None:

@@ -188,10 +188,9 @@ class Evaluations:
             )
             if changed:
                 evaluation = await _found(unit, caller, evaluation_id)
-        if changed:
-            await self._engine.cancel(evaluation.id)
-        elif not was_cancelled(evaluation):
+        if not changed and not was_cancelled(evaluation):
             raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+        await self._engine.cancel(evaluation.id)  # again too: the first time may not have reached the engine
         return evaluation
 
     async def taxonomy(self, caller: Caller, evaluation_id: str) -> Mapping[str, Any]:

@@ -2,12 +2,13 @@
 settles the evaluation at the end. Everything here may be repeated after a crash and then does what is left."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.locators import MissingValue
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
@@ -19,6 +20,8 @@ from assay.services.planning import RunnableTask, compile_tasks
 from assay.services.result_writer import ResultWriter
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 REMEMBERED_EVALUATIONS = 64
 """Compiled evaluations that are kept; a compiled one is some kilobytes."""
@@ -44,7 +47,20 @@ class ChunkSizes:
 
     def size(self, items: int) -> int:
         """The chunk size for an evaluation of that many items."""
-        return max(min(self.largest, items // self.parts), self.smallest)
+        return min(max(items // self.parts, self.smallest), self.largest)
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work again while the database is away, for as long as that takes: a job can wait, and an evaluation
+    must neither fail nor hang for a connection that broke."""
+    pause = 0.1
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            log.warning("the job waits for the database", cause=error.message)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
 
 
 class Execution:
@@ -71,6 +87,9 @@ class Execution:
     async def plan(self, evaluation_id: str) -> list[Chunk]:
         """Split the evaluation into chunks: the same ones whenever it is asked. None for an evaluation that
         is gone or no longer running."""
+        return await _patiently(lambda: self._plan(evaluation_id))
+
+    async def _plan(self, evaluation_id: str) -> list[Chunk]:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
@@ -86,11 +105,10 @@ class Execution:
 
     async def run_chunk(self, chunk: Chunk) -> None:
         """Run what the chunk's items still lack. Returns when every result is durable."""
-        async with self._storage.read() as unit:
-            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
-            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
-                return
-            items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+        found = await _patiently(lambda: self._read(chunk))
+        if found is None:
+            return
+        evaluation, items = found
         running = self._running(evaluation)
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
@@ -99,7 +117,15 @@ class Execution:
         finally:
             for run in runs:
                 run.cancel()
-        await self._writer.flushed()
+        await self._writer.flushed(evaluation.seq)
+
+    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
+        """The chunk's items and their evaluation; None when that is gone or no longer running."""
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
+            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+                return None
+            return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
@@ -107,13 +133,20 @@ class Execution:
         Counts the stored rows once more, so the final counters are what is there. `failed` when the job
         failed or every task failed on every item; otherwise `completed`, with the errors counted.
         """
+        await _patiently(lambda: self._finish(evaluation_id, failure))
+
+    async def _finish(self, evaluation_id: str, failure: str | None) -> None:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
         if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
             return
         if failure is None and evaluation.progress.pending > 0:
             return
-        aliases = tuple(task.alias for task in evaluation.tasks if self._task_types[task.task_type].executes)
+        aliases = tuple(
+            task.alias
+            for task in evaluation.tasks
+            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
+        )
         async with self._storage.write() as unit:
             await unit.evaluations.recount(evaluation.seq, aliases)
             counted = await unit.evaluations.get(None, evaluation_id, include_archived=True)
@@ -124,6 +157,11 @@ class Execution:
                 counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
             )
         self._compiled.pop(evaluation_id, None)
+
+    async def unfinished(self) -> list[str]:
+        """The ids of the evaluations in any account that are not settled."""
+        async with self._storage.read() as unit:
+            return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
     def _running(self, evaluation: Evaluation) -> _Running:
         found = self._compiled.get(evaluation.id)
@@ -254,6 +292,11 @@ async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcom
         return await outcome
     except Exception as error:
         return _unexpected(task, error)
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is None or current.cancelling():
+            raise
+        return _unexpected(task, error)  # something that the task waited for was cancelled, not the task
 
 
 def _unexpected(task: RunnableTask, error: BaseException) -> Outcome:

@@ -26,6 +26,9 @@ from assay.ports.storage import Storage
 LINK_KEY = "export_links"
 """The name under which the store keeps the key that signs links."""
 
+_OTHERS = re.compile(r"id$|task_errors$|data\.|files\.")
+"""Names of the columns of a CSV that are no results."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 RenderItem = Callable[[Evaluation, Item], bytes]
@@ -145,6 +148,7 @@ def _decode(text: str) -> bytes | None:
 
 class _Table:
     """A CSV of items: `id`, `data.*` flattened, results by alias (objects flattened), `files.*`, `task_errors`.
+    A result whose column would be named like one of the others has `results.` before its name.
 
     Cells are the values as they are: text that a spreadsheet would take for a formula is not altered, because
     the file is for programs to read back and altering data silently is worse.
@@ -164,7 +168,8 @@ class _Table:
 
     def header(self) -> bytes:
         """The first line."""
-        return _lines([["id", *self._data, *self._results, *self._files, "task_errors"]])
+        results = (f"results.{name}" if _OTHERS.match(name) else name for name in self._results)
+        return _lines([["id", *self._data, *results, *self._files, "task_errors"]])
 
     def rows(self, items: Iterable[Item]) -> bytes:
         """The items' lines."""

@@ -266,6 +266,8 @@ def _check_aliases(specs: Sequence[TaskSpec], task_types: Mapping[str, TaskType]
                     f"the alias {column!r} is already used by task {first[column]}; give this task an alias of its own"
                 )
                 problems.append(Problem(("body", "tasks", index, "alias"), message, "duplicate_alias"))
+            elif (cause := _alias_fault(column)) is not None:
+                problems.append(Problem(("body", "tasks", index, "alias"), f"{column!r} {cause}", "invalid_alias"))
             else:
                 first[column] = index
     if problems:

@@ -2,14 +2,15 @@
 together with the progress counters, in one transaction."""
 
 import asyncio
+import traceback
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from assay.core.errors import Unavailable
-from assay.core.results import Result, ResultStatus
+from assay.core.results import ErrorType, Result, ResultStatus, TaskError
 from assay.ports.storage import Storage
 
 log = structlog.get_logger()
@@ -33,14 +34,14 @@ class _Batch:
     results: list[Result] = field(default_factory=list)
     progress: dict[int, _Progress] = field(default_factory=lambda: defaultdict(_Progress))
     written: asyncio.Event = field(default_factory=asyncio.Event)
-    fault: Exception | None = None
 
 
 class ResultWriter:
     """Stores results at most `flush_seconds` after they come, many at a time.
 
     Belongs to one event loop. A database that is away only delays: results wait in memory, and with them the
-    chunks that made them, so the wait is bounded by what is in flight.
+    chunks that made them, so the wait is bounded by what is in flight. A result that no database takes becomes
+    that item's error; what cannot even be said so is the fault of its evaluation alone.
     """
 
     def __init__(self, storage: Storage, flush_seconds: float) -> None:
@@ -50,6 +51,7 @@ class ResultWriter:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._writing: _Batch | None = None
+        self._faults: dict[int, Exception] = {}
         self._task: asyncio.Task[None] | None = None
 
     def add(
@@ -71,16 +73,20 @@ class ResultWriter:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="result-writer")
 
-    async def flushed(self) -> None:
-        """Return once everything added before the call is durable; raise what kept it from being stored."""
+    async def flushed(self, evaluation_seq: int) -> None:
+        """Return once everything added before the call is durable. Raises what kept any result of the evaluation
+        from being stored, now or since this was last asked."""
+        await self._drained()
+        fault = self._faults.pop(evaluation_seq, None)
+        if fault is not None:
+            raise fault
+
+    async def _drained(self) -> None:
         waited_for = [batch for batch in (self._writing, self._open) if batch is not None and batch.results]
         if self._open.results:
             self._hurry.set()
         for batch in waited_for:
             await batch.written.wait()
-        for batch in waited_for:
-            if batch.fault is not None:
-                raise batch.fault
 
     async def _run(self) -> None:
         while True:
@@ -95,27 +101,17 @@ class ResultWriter:
             self._wake.clear()
             self._hurry.clear()
             try:
-                await self._write(batch)
+                await _when_available(len(batch.results), lambda batch=batch: self._write_once(batch))  # type: ignore[misc]
             except Exception as error:
-                log.exception("results could not be stored", results=len(batch.results))
-                batch.fault = error
+                _log_fault("results could not be stored together", error, len(batch.results))
+                await self._write_apart(batch)
             self._writing = None
             batch.written.set()
-
-    async def _write(self, batch: _Batch) -> None:
-        pause = 0.1
-        while True:
-            try:
-                return await self._write_once(batch)
-            except Unavailable as error:
-                log.warning("results wait for the database", results=len(batch.results), cause=error.message)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
 
     async def _write_once(self, batch: _Batch) -> None:
         async with self._storage.write() as unit:
             inserted = await unit.results.add(batch.results)
-            for evaluation_seq, progress in batch.progress.items():
+            for evaluation_seq, progress in sorted(batch.progress.items(), key=lambda each: each[0]):
                 if inserted == len(batch.results):
                     await unit.evaluations.add_progress(
                         evaluation_seq,
@@ -127,13 +123,78 @@ class ResultWriter:
                     # Somebody else wrote some of these first: only a count of the rows tells the truth.
                     await unit.evaluations.recount(evaluation_seq, progress.aliases)
 
+    async def _write_apart(self, batch: _Batch) -> None:
+        """Store what can be stored of a batch that the database refused as a whole: halves of halves, down to
+        the result at fault, in whose place an error is stored."""
+        parts = [
+            [result for result in batch.results if result.evaluation_seq == evaluation_seq]
+            for evaluation_seq in reversed(batch.progress)
+        ]
+        while parts:
+            some = parts.pop()
+            evaluation_seq = some[0].evaluation_seq
+            if evaluation_seq in self._faults:
+                continue
+            aliases = batch.progress[evaluation_seq].aliases
+            try:
+                await self._write_counting(some, aliases)
+            except Exception as error:
+                if len(some) > 1:
+                    parts += (some[len(some) // 2 :], some[: len(some) // 2])
+                    continue
+                _log_fault("a result could not be stored", error, 1)
+                try:
+                    await self._write_counting([_refused(some[0], error)], aliases)
+                except Exception as fault:
+                    self._faults[evaluation_seq] = fault
+
+    async def _write_counting(self, results: Sequence[Result], aliases: Sequence[str]) -> None:
+        """Store results of one evaluation and count its rows anew."""
+
+        async def write() -> None:
+            async with self._storage.write() as unit:
+                await unit.results.add(results)
+                await unit.evaluations.recount(results[0].evaluation_seq, aliases)
+
+        await _when_available(len(results), write)
+
     async def close(self) -> None:
         """Write what is left and stop."""
         task, self._task = self._task, None
         if task is None:
             return
         try:
-            await self.flushed()
+            await self._drained()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def _when_available(results: int, write: Callable[[], Awaitable[None]]) -> None:
+    """Write as often as it takes while the database is away."""
+    pause = 0.1
+    while True:
+        try:
+            return await write()
+        except Unavailable as error:
+            log.warning("results wait for the database", results=results, cause=error.message)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
+
+
+def _refused(result: Result, error: Exception) -> Result:
+    """What stands in the place of a result that the database refused."""
+    message = f"the result cannot be stored ({type(error).__name__})"
+    return Result(
+        result.evaluation_seq,
+        result.item_seq,
+        result.alias,
+        ResultStatus.ERRORED,
+        error=TaskError(ErrorType.INVALID_OUTPUT, message),
+    )
+
+
+def _log_fault(event: str, error: Exception, results: int) -> None:
+    """The fault without its text, which may hold what was to be stored."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error(event, results=results, error=type(error).__name__, traceback=where)

@@ -177,6 +177,32 @@ async def test_a_link_that_was_altered_or_has_expired_opens_nothing(api):
     assert (await api.served.raw.get(link)).status_code == 403
 
 
+async def test_a_link_to_an_evaluation_that_was_archived_opens_nothing_and_one_that_allows_it_does(api):
+    evaluation_id = await _scored(api)
+    plain = (await _export(api, evaluation_id)).json()["signed_url"]
+    allowing = (await _export(api, evaluation_id, include_archived=True)).json()["signed_url"]
+    await api.served.raw.delete(f"/v5/evaluations/{evaluation_id}")
+    assert (await api.served.raw.get(plain)).status_code == 404
+    assert len((await api.served.raw.get(allowing)).json()) == 3
+
+
+async def test_results_named_like_other_columns_of_a_csv_stand_beside_them(api):
+    aliases = ("id", "data.answer", "task_errors", "identity")
+    created = await api.create(tasks=[metric_task(alias) for alias in aliases])
+    for alias in aliases:
+        await api.store(created["id"], alias, 1.0, 0.0)
+    answer = (await _export(api, created["id"], export_format="csv", export_method="direct")).json()
+    first, _ = csv.DictReader(io.StringIO(answer["content"], newline=""))
+    (item, _) = (await api.served.raw.get("/v5/evaluation-items")).json()["items"]
+    assert (first["id"], first["data.answer"], first["task_errors"]) == (item["id"], "blue", "")
+    assert [first[name] for name in ("results.id", "results.data.answer", "results.task_errors", "identity")] == [
+        "1.0",
+        "1.0",
+        "1.0",
+        "1.0",
+    ]
+
+
 async def test_an_export_of_what_is_not_there_or_not_offered_is_refused(api):
     evaluation_id = await _scored(api)
     assert (await _export(api, "nowhere")).status_code == 404

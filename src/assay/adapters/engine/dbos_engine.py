@@ -6,19 +6,30 @@ import concurrent.futures
 import logging
 import os
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.errors import Unavailable
 from assay.ports.engine import Chunk, Job
 
 log = structlog.get_logger()
 
 QUEUE = "assay-chunks"
+EVALUATION = "assay.evaluation"
 APPLICATION_VERSION = "assay-1"
 """Constant on purpose: the library's own default hashes the source, and an upgrade would strand running work."""
+
+ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
+OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+GIVEN_UP = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+"""The library's words for the states of a workflow."""
+
+DELETED_AT_ONCE = 500
 
 EVALUATIONS_AT_ONCE = 4
 """How many evaluations can use their full share of chunks at a time; the queue takes them in turn."""
@@ -32,13 +43,17 @@ class EngineSettings:
 
     `database_url` is a synchronous SQLAlchemy URL; `executor_id` names this process for recovery: work that a
     process of that name left is taken up when it starts again. `poll_seconds` is how often queues are looked at.
-    `chunks_in_flight` is an evaluation's share; four evaluations may have that many each at a time.
+    `chunks_in_flight` is an evaluation's share; four evaluations may have that many each at a time. Every
+    `tend_seconds` jobs that ended without settling their evaluation are taken up again, and what the engine wrote
+    down about jobs that ended more than `keep_seconds` ago is deleted, so that its database stops growing.
     """
 
     database_url: str
     executor_id: str
     chunks_in_flight: int = 6
     poll_seconds: float = 0.1
+    tend_seconds: float = 60.0
+    keep_seconds: float = 3600.0
 
 
 class DbosEngine:
@@ -64,6 +79,7 @@ class DbosEngine:
         self._chunk: Any = None
         self._step: Any = None
         self._steps: set[asyncio.Task[Any]] = set()
+        self._tending: asyncio.Task[None] | None = None
         self._closing = False
 
     def launch(self) -> None:
@@ -101,6 +117,66 @@ class DbosEngine:
             polling_interval_sec=self._settings.poll_seconds,
             on_conflict="always_update",
         )
+        await self._revive_all()
+        self._tending = asyncio.create_task(self._tend(), name="engine-tending")
+
+    async def _tend(self) -> None:
+        """Keep the engine in order for as long as it runs."""
+        while True:
+            await asyncio.sleep(self._settings.tend_seconds)
+            try:
+                await self._revive_all()
+                await self._forget()
+            except Unavailable as error:
+                log.warning("the engine waits for the database", cause=error.message)
+            except Exception as error:
+                log.error("the engine could not be tended", **_without_text(error))  # noqa: TRY400
+
+    async def _revive_all(self) -> None:
+        for evaluation_id in await self._ready_job.unfinished():
+            await self._revive(evaluation_id)
+
+    async def _revive(self, evaluation_id: str) -> None:
+        """See to it that an unsettled evaluation has a job: one that a crash kept from starting, or one whose
+        workflows all ended and did not settle it, is started anew and does what is left."""
+        from dbos import DBOS
+
+        active = await DBOS.list_workflows_async(
+            workflow_id_prefix=evaluation_id, status=ACTIVE, limit=1, load_input=False, load_output=False
+        )
+        if active:
+            return
+        ended = await DBOS.list_workflows_async(workflow_id_prefix=evaluation_id, load_input=False, load_output=False)
+        if any(workflow.status == GIVEN_UP for workflow in ended):
+            await self._ready_job.finish(evaluation_id, "the server ended too often while it ran this job")
+            return
+        if ended:
+            log.warning("a job ended without settling its evaluation and is started again", evaluation_id=evaluation_id)
+            await self._delete([workflow.workflow_id for workflow in ended])
+        await self._start(evaluation_id)
+
+    async def _forget(self) -> None:
+        """Delete the records of jobs that ended long enough ago. The evaluation's own workflow, by which they are
+        found, goes last."""
+        from dbos import DBOS
+
+        before = (datetime.now(UTC) - timedelta(seconds=self._settings.keep_seconds)).isoformat()
+        quiet: dict[str, Any] = {"load_input": False, "load_output": False}
+        ended = await DBOS.list_workflows_async(name=EVALUATION, status=OVER, completed_before=before, **quiet)
+        for evaluation in ended:
+            prefix = f"{evaluation.workflow_id}."
+            if await DBOS.list_workflows_async(workflow_id_prefix=prefix, status=ACTIVE, limit=1, **quiet):
+                continue
+            if await DBOS.list_workflows_async(workflow_id_prefix=prefix, completed_after=before, limit=1, **quiet):
+                continue
+            chunks = await DBOS.list_workflows_async(workflow_id_prefix=prefix, **quiet)
+            await self._delete([*(chunk.workflow_id for chunk in chunks), evaluation.workflow_id])
+
+    async def _delete(self, workflow_ids: list[str]) -> None:
+        from dbos import DBOS
+
+        for start in range(0, len(workflow_ids), DELETED_AT_ONCE):
+            await DBOS.delete_workflows_async(workflow_ids[start : start + DELETED_AT_ONCE])
 
     def _register(self) -> None:
         # The library's hint to register with its vendor, and its start-up notes, are not for our users.
@@ -123,7 +199,7 @@ class DbosEngine:
         DBOS(config=config)
 
         # The library marks the functions it is given, which methods do not allow.
-        @DBOS.workflow(name="assay.evaluation")
+        @DBOS.workflow(name=EVALUATION)
         async def evaluation(evaluation_id: str) -> None:
             await self._run_evaluation(evaluation_id)
 
@@ -148,50 +224,67 @@ class DbosEngine:
 
         planned = await DBOS.run_step_async({"name": "assay.plan"}, self._plan, evaluation_id)
         if isinstance(planned, str):
-            await self._ready_job.finish(evaluation_id, planned)
+            await self._finish(evaluation_id, planned)
             return
         for number, first, last in planned:
             with SetWorkflowID(f"{evaluation_id}.{number}"), SetEnqueueOptions(queue_partition_key=evaluation_id):
                 await DBOS.enqueue_workflow_async(QUEUE, self._chunk, evaluation_id, number, first, last)
         if not planned:
-            await self._ready_job.finish(evaluation_id, None)
+            await self._finish(evaluation_id, None)
 
     async def _plan(self, evaluation_id: str) -> list[list[int]] | str:
         """The chunks as lists (number, first, last), or why there can be none."""
         try:
             chunks = await self._ready_job.plan(evaluation_id)
         except Exception as error:
-            return self._reason(evaluation_id, error)
+            return await self._reason(evaluation_id, error)
         return [[chunk.number, chunk.first_seq, chunk.last_seq] for chunk in chunks]
 
     async def _run_chunk(self, evaluation_id: str, number: int, first: int, last: int) -> None:
         """A chunk's workflow: run what is left of it, then settle the evaluation if that was the last."""
         failure = await self._step(evaluation_id, number, first, last)
-        await self._ready_job.finish(evaluation_id, failure)
+        await self._finish(evaluation_id, failure)
+
+    async def _finish(self, evaluation_id: str, failure: str | None) -> None:
+        try:
+            await self._ready_job.finish(evaluation_id, failure)
+        except Exception:
+            await self._stay_pending_if_closing()
+            raise
 
     async def _run_job_chunk(self, chunk: Chunk) -> str | None:
         """Run it; returns why it failed, if it did. Only the job's own faults count: the library's, and all
         that stopping the server causes, leave the workflow pending, to be taken up again."""
+        await self._stay_pending_if_closing()
         task = asyncio.current_task()
         assert task is not None
         self._steps.add(task)
         try:
             await self._ready_job.run_chunk(chunk)
         except Exception as error:
-            return self._reason(chunk.evaluation_id, error)
+            return await self._reason(chunk.evaluation_id, error)
         finally:
             self._steps.discard(task)
         return None
 
-    def _reason(self, evaluation_id: str, error: Exception) -> str:
-        if self._closing:
-            raise error
-        log.error("the job failed", evaluation_id=evaluation_id, exc_info=error)
+    async def _reason(self, evaluation_id: str, error: Exception) -> str:
+        await self._stay_pending_if_closing()
+        log.error("the job failed", evaluation_id=evaluation_id, **_without_text(error))
         return f"the job stopped on an internal error ({type(error).__name__}); the server's log has the details"
 
+    async def _stay_pending_if_closing(self) -> None:
+        """While the server stops, what the job uses is closed under it: never let the library write that down as
+        the end of a workflow, which would never be taken up again. The loop's end ends the waiting."""
+        if self._closing:
+            await asyncio.Event().wait()
+
     async def start(self, evaluation_id: str) -> None:
-        """Start the evaluation's workflow; a second call changes nothing."""
-        await self._on_loop(self._start(evaluation_id))
+        """Start the evaluation's workflow; a second call changes nothing. The evaluation is stored and has been
+        promised: one that cannot be started now is started when the engine is tended."""
+        try:
+            await self._on_loop(self._start(evaluation_id))
+        except Exception as error:
+            log.error("a job starts later", evaluation_id=evaluation_id, **_without_text(error))  # noqa: TRY400
 
     async def _start(self, evaluation_id: str) -> None:
         from dbos import DBOS, SetWorkflowID
@@ -230,11 +323,18 @@ class DbosEngine:
 
     async def _stop_work(self) -> None:
         """Interrupt the running chunks, whose finished results are stored by the job's own closing."""
-        steps = list(self._steps)
-        for step in steps:
-            step.cancel()
-        await asyncio.gather(*steps, return_exceptions=True)
+        tasks = list(self._steps)
+        if self._tending is not None:
+            tasks.append(self._tending)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._close_job()
+
+
+def _without_text(error: Exception) -> dict[str, str]:
+    """An error for the log without its text, which may hold users' data."""
+    return {"error": type(error).__name__, "traceback": "".join(traceback.format_tb(error.__traceback__))}
 
 
 async def _cancel_all() -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+LARGEST_COUNT = 2**53
+"""Larger counts of tokens are no counts."""
+
 
 class Untranslatable(Exception):
     """The request asks for what the vendor's wire cannot say; the message names it, for the user."""
@@ -47,6 +50,6 @@ def join_url(base_url: str, path: str) -> str:
 
 
 def count(usage: Any, key: str) -> int | None:
-    """A token count out of a usage object; None when it is missing or no count."""
+    """A token count out of a usage object; None when it is missing or no count (or one that no database holds)."""
     value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT else None

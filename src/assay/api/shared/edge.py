@@ -15,6 +15,8 @@ from assay.core.errors import InvalidInput
 
 PUBLIC_PREFIX = "/public"
 REQUEST_ID_HEADER = "x-request-id"
+_LINK_TOKEN = re.compile(r"(/exports/).+")
+"""The token of an export's link opens the export for whoever reads it: never log it."""
 _GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 log = structlog.get_logger(__name__)
@@ -101,7 +103,7 @@ def _log_unexpected(scope: Scope, request_id: str, error: Exception) -> None:
     log.error(
         "request_failed",
         method=scope["method"],
-        path=scope["path"],
+        path=_LINK_TOKEN.sub(r"\1...", scope["path"]),
         request_id=request_id,
         errors=causes,
         traceback="".join(traceback.format_tb(error.__traceback__)),
