@@ -114,7 +114,7 @@ class ResultWriter:
     async def _write_once(self, batch: _Batch) -> None:
         async with self._storage.write() as unit:
             inserted = await unit.results.add(batch.results)
-            for evaluation_seq, progress in batch.progress.items():
+            for evaluation_seq, progress in sorted(batch.progress.items(), key=lambda each: each[0]):
                 if inserted == len(batch.results):
                     await unit.evaluations.add_progress(
                         evaluation_seq,
