@@ -10,6 +10,12 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+COUNT = (
+    "INSERT INTO group_counts (account_id, present, deleted)"
+    " SELECT account_id, SUM(CASE WHEN deleted_at IS NULL THEN 1 ELSE 0 END), COUNT(deleted_at)"
+    " FROM groups GROUP BY account_id"
+)
+
 
 def upgrade() -> None:
     """Add the counters with what there is to count, the removal time, and the indexes of lists of groups.
@@ -23,11 +29,7 @@ def upgrade() -> None:
         Column("present", BigInteger, nullable=False),
         Column("deleted", BigInteger, nullable=False),
     )
-    op.execute(
-        "INSERT INTO group_counts (account_id, present, deleted)"
-        " SELECT account_id, SUM(CASE WHEN deleted_at IS NULL THEN 1 ELSE 0 END), COUNT(deleted_at)"
-        " FROM groups GROUP BY account_id"
-    )
+    op.execute(COUNT)
     op.drop_index("ix_groups_by_creation", "groups")
     kept = text("deleted_at IS NULL")
     keys = ["account_id", "created_at", "seq"]
