@@ -159,12 +159,8 @@ async def test_new_members_and_archived_ones_never_meet_in_a_group(storage: SqlS
 
     def replaces(mine: SqlStorage) -> Change:
         service = Groups(mine, CLOCK)
-
-        async def change(number: int) -> None:
-            members = tuple(ids[number % 4 :] + ids[: number % 4])
-            await _or_refused(service.replace(ME, group.id, GroupReplacement(evaluation_ids=members)))
-
-        return change
+        turned = [GroupReplacement(evaluation_ids=(*ids[turn:], *ids[:turn])) for turn in range(4)]
+        return lambda n: _or_refused(service.replace(ME, group.id, turned[n % 4]))
 
     def archives(mine: SqlStorage) -> Change:
         service = evaluations_of(mine)
