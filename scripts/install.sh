@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs this project, editable, into a virtual environment that is made when it is not there.
-#     scripts/install.sh VENV REQUIREMENT     (REQUIREMENT is '.' or '.[test,lint]')
+#     scripts/install.sh VENV REQUIREMENT [ALONE]
+# REQUIREMENT is '.' or '.[test,lint]'; ALONE is a package to install without what it depends on.
 # Uses uv when the machine has it, else any Python 3.11 or later with venv and pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
 requirement=$2
+alone=${3:-}
 
 find_python() {
     local name
@@ -36,7 +38,11 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 if command -v uv >/dev/null; then
     uv pip install --quiet --python "$venv/bin/python" --editable "$requirement"
+    if [ -n "$alone" ]; then uv pip install --quiet --python "$venv/bin/python" --no-deps "$alone"; fi
 else
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip --upgrade >/dev/null
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$requirement"
+    if [ -n "$alone" ]; then
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$alone"
+    fi
 fi

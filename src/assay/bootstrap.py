@@ -57,6 +57,13 @@ class Place:
         return self.data_dir / "api-key"
 
     @property
+    def lock_file(self) -> Path:
+        """The file that a server locks: beside the database file, wherever that is, else in the directory."""
+        if self.embedded:
+            return Path(self.database_url.removeprefix("sqlite:///") + ".lock")
+        return self.data_dir / "lock"
+
+    @property
     def server_file(self) -> Path:
         """The file that says where a running server is: `{"url", "pid"}`."""
         return self.data_dir / "server.json"
@@ -93,15 +100,14 @@ def place_of(settings: Settings) -> Place:
 @contextmanager
 def hold(place: Place) -> Iterator[None]:
     """Keep the data directory for this process alone. Raises Unavailable when another server has it."""
-    path = place.data_dir / "lock"
-    handle = path.open("a+")
+    handle = place.lock_file.open("a+")
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             where = running_server(place)
             at = f" at {where['url']}" if where else ""
-            raise Unavailable(f"another server already uses {place.data_dir}{at}") from error
+            raise Unavailable(f"another server already uses {place.lock_file.with_suffix('')}{at}") from error
         yield
     finally:
         handle.close()
@@ -144,7 +150,7 @@ class _Engine:
 
     settings: Settings
     place: Place
-    sandbox: str = ""
+    services: "Services"
     _open: Any = None
 
     async def open_job(self) -> "Job":
@@ -156,36 +162,34 @@ class _Engine:
         from assay.services.result_writer import ResultWriter
 
         storage = open_storage(self.place.database_url)
-        services = await build_services(self.settings)
-        self.sandbox = services.sandbox.name
         writer = ResultWriter(storage, self.settings.flush_seconds)
         execution = Execution(
             storage,
             writer,
             load_task_types(),
-            services,
+            self.services,
             SystemClock(),
             chunk_sizes=ChunkSizes(largest=self.settings.chunk_size),
         )
-        self._open = (writer, services, storage)
+        self._open = (writer, storage)
         return Job(execution.plan, execution.run_chunk, execution.finish)
 
     async def close_job(self) -> None:
         """Store what is finished, then release everything."""
         if self._open is None:
             return
-        writer, services, storage = self._open
+        writer, storage = self._open
         self._open = None
         with contextlib.suppress(Exception):
             async with asyncio.timeout(10):
                 await writer.close()
-        await services.sandbox.close()
-        await services.models.close()
+        await self.services.sandbox.close()
+        await self.services.models.close()
         await storage.close()
 
 
 async def build_services(settings: Settings) -> "Services":
-    """What tasks use, for the event loop that first uses it."""
+    """What tasks use; serves the web server's loop and the engine's."""
     from assay.adapters.models import HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
@@ -194,24 +198,24 @@ async def build_services(settings: Settings) -> "Services":
     return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
 
 
-def build_engine(settings: Settings, place: Place) -> tuple["DbosEngine", _Engine]:
+def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
     """The durable engine, not yet launched."""
     from assay.adapters.engine.dbos_engine import DbosEngine, EngineSettings
 
-    side = _Engine(settings, place)
+    side = _Engine(settings, place, services)
     engine_settings = EngineSettings(
         database_url=place.engine_url,
         executor_id="embedded",
         chunks_in_flight=settings.chunks_in_flight,
         poll_seconds=settings.engine_poll_seconds,
     )
-    return DbosEngine(engine_settings, side.open_job, side.close_job), side
+    return DbosEngine(engine_settings, side.open_job, side.close_job)
 
 
-async def build_api_services(
-    settings: Settings, storage: "SqlStorage", engine: "DbosEngine"
-) -> tuple["ApiServices", "Services"]:
-    """The objects behind the HTTP API, for the web server's loop, and what its tasks' checks and dry runs use."""
+def build_api_services(
+    settings: Settings, storage: "SqlStorage", engine: "DbosEngine", task_services: "Services"
+) -> "ApiServices":
+    """The objects behind the HTTP API, for the web server's loop."""
     from assay.api.shared.services import ApiServices
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
@@ -223,8 +227,8 @@ async def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
 
-    clock, task_types, task_services = SystemClock(), load_task_types(), await build_services(settings)
-    services = ApiServices(
+    clock, task_types = SystemClock(), load_task_types()
+    return ApiServices(
         storage=storage,
         access=Access(storage, clock),
         evaluations=Evaluations(storage, engine, clock, task_types, task_services),
@@ -236,7 +240,6 @@ async def build_api_services(
         dry_runs=DryRuns(task_types, task_services),
         task_types=task_types,
     )
-    return services, task_services
 
 
 async def upgrade(settings: Settings) -> None:
@@ -302,7 +305,7 @@ async def first_key(settings: Settings, place: Place, access: "Access") -> Path 
     descriptor = os.open(place.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secret + "\n")
-    sys.stdout.write(f"A first API key was made; it is shown once: {secret}\n")
+    sys.stdout.write(f"A first API key was made. It is shown once and kept in the file named below: {secret}\n")
     return place.key_file
 
 
@@ -353,10 +356,11 @@ async def _serve(
 
     await prepare_database(place)
     storage = open_storage(place.database_url)
-    async with contextlib.nullcontext():
-        engine, side = build_engine(settings, place)
+    async with storage.sole_server():
+        task_services = await build_services(settings)
+        engine = build_engine(settings, place, task_services)
         try:
-            services, task_services = await build_api_services(settings, storage, engine)
+            services = build_api_services(settings, storage, engine, task_services)
             key_file = await first_key(settings, place, services.access)
             await asyncio.to_thread(engine.launch)
             await _resume(storage, engine)
@@ -370,16 +374,16 @@ async def _serve(
             )
             server = uvicorn.Server(config)
             gc.freeze()
-            ready = Ready(_url(listener), place, key_file, side.sandbox)
+            ready = Ready(_url(listener), place, key_file, task_services.sandbox.name)
             telling = asyncio.create_task(_tell(server, ready, on_ready))
             with _signals_stop_only_the_web_server():
                 await server.serve(sockets=[listener])
             telling.cancel()
-            await task_services.sandbox.close()
-            await task_services.models.close()
         finally:
             place.server_file.unlink(missing_ok=True)
             await asyncio.to_thread(engine.close)
+            await task_services.sandbox.close()
+            await task_services.models.close()
             await storage.close()
     return 0
 

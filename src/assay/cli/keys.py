@@ -54,9 +54,9 @@ def revoke(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Revoke a key: it stops working at once."""
+    """Revoke a key: it stops working within a few seconds."""
     _on_local(lambda local: local.access.revoke_key(key_id), data_dir, database_url)
-    typer.echo(f"Key {key_id} is revoked.")
+    typer.echo(f"Key {key_id} is revoked; a running server refuses it within a few seconds.")
 
 
 def _on_local(use: Callable[["Local"], Awaitable[T]], data_dir: DataDir, database_url: DatabaseUrl) -> T:

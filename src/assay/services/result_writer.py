@@ -73,13 +73,14 @@ class ResultWriter:
 
     async def flushed(self) -> None:
         """Return once everything added before the call is durable; raise what kept it from being stored."""
-        batch = self._open if self._open.results else self._writing
-        if batch is None:
-            return
-        self._hurry.set()
-        await batch.written.wait()
-        if batch.fault is not None:
-            raise batch.fault
+        waited_for = [batch for batch in (self._writing, self._open) if batch is not None and batch.results]
+        if self._open.results:
+            self._hurry.set()
+        for batch in waited_for:
+            await batch.written.wait()
+        for batch in waited_for:
+            if batch.fault is not None:
+                raise batch.fault
 
     async def _run(self) -> None:
         while True:

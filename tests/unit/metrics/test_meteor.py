@@ -130,16 +130,18 @@ def test_the_shipped_table_is_wordnets():
 DICT = Path(os.environ.get("WORDNET_DICT", "/usr/share/wordnet"))
 
 
-@pytest.mark.skipif(not (DICT / "data.noun").exists(), reason="WordNet's dict files are not here (WORDNET_DICT)")
-def test_the_shipped_table_is_identical_to_the_whole_wordnet(tmp_path):
-    for file in DICT.iterdir():
-        shutil.copy(file, tmp_path)
-    if not (tmp_path / "lexnames").exists():
-        (tmp_path / "lexnames").write_text("".join(f"{number:02d}\tfile{number}\t1\n" for number in range(45)))
-    theirs = reader_of(tmp_path)
-    words = sorted(word for word in theirs.all_lemma_names() if "_" not in word)
-    words += forms_of(random.Random(1).sample(words, 1000))
-    assert [word for word in words if SHIPPED.of(word) != theirs.synonyms(word)] == []
+# Only where WordNet itself is installed, as CI does; the table that is shipped is checked above without it.
+if (DICT / "data.noun").exists():
+
+    def test_the_shipped_table_is_identical_to_the_whole_wordnet(tmp_path):
+        for file in DICT.iterdir():
+            shutil.copy(file, tmp_path)
+        if not (tmp_path / "lexnames").exists():
+            (tmp_path / "lexnames").write_text("".join(f"{number:02d}\tfile{number}\t1\n" for number in range(45)))
+        theirs = reader_of(tmp_path)
+        words = sorted(word for word in theirs.all_lemma_names() if "_" not in word)
+        words += forms_of(random.Random(1).sample(words, 1000))
+        assert [word for word in words if SHIPPED.of(word) != theirs.synonyms(word)] == []
 
 
 @given(sentences, sentences)

@@ -105,6 +105,7 @@ class DbosEngine:
     def _register(self) -> None:
         # The library's hint to register with its vendor, and its start-up notes, are not for our users.
         logging.getLogger("dbos").setLevel(logging.WARNING)
+        logging.getLogger("dbos").addFilter(_is_no_cancellation)
         os.environ.setdefault("DBOS__APPVERSION", APPLICATION_VERSION)
         from dbos import DBOS, DBOSConfig
         from dbos._serialization import DBOSPortableJSONSerializer
@@ -241,6 +242,14 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """The library logs a traceback for each chunk of a cancelled evaluation: cancelling is no fault."""
+    from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSWorkflowCancelledError
+
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, DBOSAwaitedWorkflowCancelledError | DBOSWorkflowCancelledError)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -77,6 +77,11 @@ def _strpos(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
     return f"strpos({compiler.process(element.clauses, **kw)})"
 
 
+_UPGRADE_LOCK = 4702111234474983745
+_SERVER_LOCK = 4702111234474983746
+"""Advisory locks on PostgreSQL; any numbers that nobody else uses."""
+
+
 class Dialect(Protocol):
     """One kind of database."""
 
@@ -104,6 +109,11 @@ class Dialect(Protocol):
 
     def begin_upgrade(self, connection: Connection) -> None:
         """Start a transaction that changes the schema, alone."""
+        ...
+
+    async def claim_server(self, writers: AsyncEngine) -> AsyncConnection | None:
+        """Keep the database for one server: the connection that does so while it lives, None where nothing has
+        to. Raises Unavailable when another server has it."""
         ...
 
     def is_absent(self) -> bool:
@@ -195,6 +205,9 @@ class SqliteDialect:
     def begin_upgrade(self, connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    async def claim_server(self, writers: AsyncEngine) -> AsyncConnection | None:
+        return None
+
     def is_absent(self) -> bool:
         return not self._file.exists()
 
@@ -284,7 +297,17 @@ class PostgresDialect:
         """The driver begins with the first statement."""
 
     def begin_upgrade(self, connection: Connection) -> None:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4702111234474983745)")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+
+    async def claim_server(self, writers: AsyncEngine) -> AsyncConnection | None:
+        connection = await writers.connect()
+        claimed = await connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_SERVER_LOCK})")
+        held = bool(claimed.scalar_one())
+        await connection.commit()
+        if held:
+            return connection
+        await connection.close()
+        raise Unavailable("another server already uses this database; stop it first")
 
     def is_absent(self) -> bool:
         return False

@@ -141,6 +141,22 @@ class SqlStorage:
             with translated(self._dialect):
                 await session.connection.exec_driver_sql("SELECT 1")
 
+    @asynccontextmanager
+    async def sole_server(self) -> AsyncIterator[None]:
+        """Keep the database for this server alone while the block runs. Raises Unavailable when another has it.
+
+        On PostgreSQL by a lock of the session, which a restart of the database gives up; a file on SQLite is
+        kept by whoever opens it (`bootstrap.hold`).
+        """
+        with translated(self._dialect):
+            connection = await self._dialect.claim_server(self._writers)
+        try:
+            yield
+        finally:
+            if connection is not None:
+                await connection.invalidate()  # ends the session, and with it the lock
+                await self._release(connection)
+
     async def close(self) -> None:
         """Release connections. Idempotent."""
         if not self._closed:

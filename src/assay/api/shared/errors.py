@@ -82,6 +82,8 @@ def error_response(status: int, code: str, detail: Any, headers: Mapping[str, st
     merged = dict(headers or {})
     if status in NEVER_RETRY:
         merged["x-should-retry"] = "false"
+    if status == 413:
+        merged["connection"] = "close"  # the rest of the body is not read
     return json_response({"detail": detail, "code": code}, status, merged)
 
 
