@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 ASSAY = Path(sys.executable).with_name("assay")
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "XDG_RUNTIME_DIR")
+_INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "XDG_RUNTIME_DIR")
 
 
 def free_port() -> int:

@@ -2,12 +2,13 @@
 settles the evaluation at the end. Everything here may be repeated after a crash and then does what is left."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.locators import MissingValue
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
@@ -19,6 +20,8 @@ from assay.services.planning import RunnableTask, compile_tasks
 from assay.services.result_writer import ResultWriter
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 REMEMBERED_EVALUATIONS = 64
 """Compiled evaluations that are kept; a compiled one is some kilobytes."""
@@ -47,6 +50,19 @@ class ChunkSizes:
         return max(min(self.largest, items // self.parts), self.smallest)
 
 
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work again while the database is away, for as long as that takes: a job can wait, and an evaluation
+    must neither fail nor hang for a connection that broke."""
+    pause = 0.1
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            log.warning("the job waits for the database", cause=error.message)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
+
+
 class Execution:
     """The job of evaluations. Belongs to one event loop, the engine's."""
 
@@ -71,6 +87,9 @@ class Execution:
     async def plan(self, evaluation_id: str) -> list[Chunk]:
         """Split the evaluation into chunks: the same ones whenever it is asked. None for an evaluation that
         is gone or no longer running."""
+        return await _patiently(lambda: self._plan(evaluation_id))
+
+    async def _plan(self, evaluation_id: str) -> list[Chunk]:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
@@ -86,11 +105,10 @@ class Execution:
 
     async def run_chunk(self, chunk: Chunk) -> None:
         """Run what the chunk's items still lack. Returns when every result is durable."""
-        async with self._storage.read() as unit:
-            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
-            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
-                return
-            items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+        found = await _patiently(lambda: self._read(chunk))
+        if found is None:
+            return
+        evaluation, items = found
         running = self._running(evaluation)
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
@@ -101,12 +119,23 @@ class Execution:
                 run.cancel()
         await self._writer.flushed()
 
+    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
+        """The chunk's items and their evaluation; None when that is gone or no longer running."""
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
+            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+                return None
+            return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
 
         Counts the stored rows once more, so the final counters are what is there. `failed` when the job
         failed or every task failed on every item; otherwise `completed`, with the errors counted.
         """
+        await _patiently(lambda: self._finish(evaluation_id, failure))
+
+    async def _finish(self, evaluation_id: str, failure: str | None) -> None:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
         if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
