@@ -1,6 +1,6 @@
 """The contract of the storage port, on SQLite and PostgreSQL: changing groups, and counting them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -9,9 +9,12 @@ from sqlalchemy import text
 from assay.adapters.storage import SqlStorage
 from assay.adapters.storage.migrations.versions import v0002_groups_counted
 from assay.core.errors import RuleViolation
+from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.groups import Group
+from assay.core.identity import Identity
 from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter
+from tests.builders.datasets import make_dataset
 from tests.builders.evaluations import make_evaluation
 from tests.builders.groups import make_group
 from tests.builders.identity import NOW
@@ -165,3 +168,35 @@ async def test_the_migration_counts_the_groups_that_are_there(storage: SqlStorag
         assert (
             [tuple(row) for row in await session.rows(text(counted))] == before == [("default", 2, 1), ("other", 0, 1)]
         )
+
+
+async def test_a_members_evaluation_is_the_whole_evaluation(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        made = [await work.datasets.add(make_dataset()) for _ in range(2)]
+        evaluation = await work.evaluations.add(
+            make_evaluation(
+                description="d",
+                tags=("a", "b"),
+                metadata={"a": [1, None, {"b": 2**70}]},
+                status_reason="r",
+                progress=Progress(9, 3, 2, 4),
+                archived_at=NOW,
+                updated_at=LATER,
+                started_at=LATER,
+                finished_at=LATEST,
+                created_by=Identity("robot", "service_account"),
+                column_names=("x", "y"),
+                taxonomy={"t": 1},
+                skip_prefilled_rows=True,
+            ),
+            [made[1].id, made[0].id],
+        )
+        plain = await work.evaluations.add(make_evaluation(has_job=False, status=EvaluationStatus.COMPLETED))
+        read = await work.evaluations.get("default", evaluation.id, include_archived=True)
+        await work.evaluations.save(replace(evaluation, archived_at=None))
+        group = await work.groups.add(make_group([plain.id, evaluation.id]))
+        await work.evaluations.save(evaluation)
+    unlike_default = [each.name for each in fields(Evaluation) if getattr(evaluation, each.name) != each.default]
+    assert unlike_default == [each.name for each in fields(Evaluation)], "a new field belongs here too"
+    assert [member.evaluation for member in (await stored(storage, group)).members] == [plain, read]
+    assert read == evaluation

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Integer, Row, Update, bindparam, insert, select, update
 
 from assay.adapters.storage.datasets import naming
-from assay.adapters.storage.evaluations import SqlEvaluations
+from assay.adapters.storage.member_evaluations import read_evaluations
 from assay.adapters.storage.paging import Listing, page_rows, text_conditions
 from assay.adapters.storage.session import Session, slices
 from assay.adapters.storage.tables import SEQUENCE, Moment, Words, evaluations, group_counts, group_members, groups
@@ -31,7 +31,6 @@ class SqlGroups:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._evaluations = SqlEvaluations(session)
 
     async def add(self, group: Group) -> Group:
         """Add it with its members; returns it with its seq and theirs filled. RuleViolation: see `_joining`."""
@@ -186,7 +185,7 @@ class SqlGroups:
         unknown = [evaluation_id for evaluation_id in evaluation_ids if evaluation_id not in seqs]
         if unknown:
             raise RuleViolation(f"evaluation_ids: no such evaluation: {_shown(unknown)}")
-        found = await self._evaluations.by_seq(list(seqs.values()))
+        found = await read_evaluations(self._session, list(seqs.values()))
         return {evaluation.id: evaluation for evaluation in found.values()}
 
     async def _count(self, account_id: str, *, present: int, deleted: int) -> None:
@@ -217,23 +216,8 @@ class SqlGroups:
             for membership in await self._session.rows(statement):
                 memberships.setdefault(membership.group_seq, []).append(membership)
         seqs = {each.evaluation_seq for members in memberships.values() for each in members}
-        found = await self._evaluations.by_seq(sorted(seqs))
-        return [
-            _to_group(
-                row,
-                tuple(
-                    GroupMember(
-                        found[each.evaluation_seq].id,
-                        each.created_at,
-                        each.deleted_at,
-                        each.row_identifier,
-                        found[each.evaluation_seq],
-                    )
-                    for each in memberships.get(row.seq, ())
-                ),
-            )
-            for row in rows
-        ]
+        found = await read_evaluations(self._session, sorted(seqs))
+        return [_to_group(row, tuple(_to_member(each, found) for each in memberships.get(row.seq, ()))) for row in rows]
 
 
 _ONE_MEMBER = update(group_members).where(
@@ -265,6 +249,12 @@ def _shown(identifiers: Sequence[str]) -> str:
     rest = len(identifiers) - 5
     text = ", ".join(identifier[:100] for identifier in identifiers[:5])
     return f"{text} and {rest} more" if rest > 0 else text
+
+
+def _to_member(row: Row[Any], found: Mapping[int, Evaluation]) -> GroupMember:
+    _, _, evaluation_seq, created_at, deleted_at, row_identifier = tuple(row)
+    evaluation = found[evaluation_seq]
+    return GroupMember(evaluation.id, created_at, deleted_at, row_identifier, evaluation)
 
 
 def _to_group(row: Row[Any], members: tuple[GroupMember, ...]) -> Group:

@@ -14,7 +14,6 @@ from assay.api.shared.versions import version_router
 from assay.api.v5.schemas import evaluation_groups as wire
 from assay.api.v5.translate import render_evaluation, render_schema
 from assay.core.errors import InvalidInput, NotFound, RuleViolation
-from assay.core.evaluations import Evaluation
 from assay.core.groups import Group, GroupMember
 from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter
@@ -70,10 +69,11 @@ async def list_evaluation_groups(
     """
     wanted = split_words("views", views, VIEWS)
     found = await services.groups.list(caller, page, where, evaluation_id=evaluation_id or None)
+    rendered: Rendered = {}
     if views is None:
-        items = [_with_evaluations(group) for group in found.items]
+        items = [_with_evaluations(group, rendered) for group in found.items]
     else:
-        items = [_with_memberships(group, with_tasks="members" in wanted) for group in found.items]
+        items = [_with_memberships(group, rendered, with_tasks="members" in wanted) for group in found.items]
     return page_response(items, total=found.total, has_more=found.has_more, limit=page.limit)
 
 
@@ -169,15 +169,30 @@ def _metadata(body: wire.GroupBody) -> dict[str, Any] | None:
     return sent[0] if sent else None
 
 
-def _with_evaluations(group: Group) -> dict[str, Any]:
+Rendered = dict[str, dict[str, Any]]
+"""Evaluations rendered already for this answer, by id: one may be a member of many groups."""
+
+
+def _with_evaluations(group: Group, rendered: Rendered) -> dict[str, Any]:
     """The group as the vendor's page of the list shows it: members are evaluations."""
-    evaluations = [member.evaluation for member in group.members if member.evaluation is not None]
-    return _render_group(group, [render_evaluation(evaluation, with_tasks=True) for evaluation in evaluations])
+    return _render_group(group, [_rendered(member, rendered, with_tasks=True) for member in group.members])
 
 
-def _with_memberships(group: Group, *, with_tasks: bool) -> dict[str, Any]:
+def _with_memberships(group: Group, rendered: Rendered | None = None, *, with_tasks: bool) -> dict[str, Any]:
     """The group as the newer client reads it: members are membership records."""
-    return _render_group(group, [_render_member(group, member, with_tasks=with_tasks) for member in group.members])
+    known = {} if rendered is None else rendered
+    return _render_group(
+        group,
+        [_render_member(group, member, _rendered(member, known, with_tasks=with_tasks)) for member in group.members],
+    )
+
+
+def _rendered(member: GroupMember, rendered: Rendered, *, with_tasks: bool) -> dict[str, Any]:
+    found = rendered.get(member.evaluation_id)
+    if found is None:
+        assert member.evaluation is not None
+        found = rendered[member.evaluation_id] = render_evaluation(member.evaluation, with_tasks=with_tasks)
+    return found
 
 
 def _render_group(group: Group, members: list[dict[str, Any]]) -> dict[str, Any]:
@@ -205,25 +220,15 @@ def _render_group(group: Group, members: list[dict[str, Any]]) -> dict[str, Any]
     }
 
 
-def _render_member(group: Group, member: GroupMember, *, with_tasks: bool) -> dict[str, Any]:
-    evaluation = member.evaluation
+def _render_member(group: Group, member: GroupMember, evaluation: dict[str, Any]) -> dict[str, Any]:
     return {
-        **_evaluation_fields(evaluation, with_tasks=with_tasks),
+        **evaluation,
         "object": "evaluation_group.member",
-        "id": member.evaluation_id,
         "evaluation_group_id": group.id,
         "evaluation_id": member.evaluation_id,
         "created_at": member.created_at,
         "deleted_at": member.deleted_at,
-        "evaluation_name": evaluation.name if evaluation else None,
-        "evaluation_tags": evaluation.tags if evaluation else None,
-        "evaluation_created_at": evaluation.created_at if evaluation else None,
+        "evaluation_name": evaluation["name"],
+        "evaluation_tags": evaluation["tags"],
+        "evaluation_created_at": evaluation["created_at"],
     }
-
-
-def _evaluation_fields(evaluation: Evaluation | None, *, with_tasks: bool) -> dict[str, Any]:
-    """The evaluation's own fields; empty ones where it cannot be read."""
-    if evaluation is not None:
-        return render_evaluation(evaluation, with_tasks=with_tasks)
-    absent = ("name", "description", "created_by", "archived_at", "status", "status_reason", "progress")
-    return {**dict.fromkeys((*absent, "tasks", "metadata", "error_count")), "tags": [], "datasets": []}
