@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Update, bindparam, insert, select, update
+from sqlalchemy import Integer, Row, Text, Update, bindparam, insert, select, update
 
 from assay.adapters.storage.datasets import naming
-from assay.adapters.storage.member_evaluations import read_evaluations
+from assay.adapters.storage.dialects import one_of
+from assay.adapters.storage.member_evaluations import joined, read_evaluations
 from assay.adapters.storage.paging import Listing, page_rows, text_conditions
 from assay.adapters.storage.session import Session, slices
 from assay.adapters.storage.tables import SEQUENCE, Moment, Words, evaluations, group_counts, group_members, groups
@@ -207,14 +208,10 @@ class SqlGroups:
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Group]:
         memberships: dict[int, list[Row[Any]]] = {}
-        for some in slices([row.seq for row in rows]):
-            statement = (
-                select(group_members)
-                .where(group_members.c.group_seq.in_(some))
-                .order_by(group_members.c.group_seq, group_members.c.position)
-            )
-            for membership in await self._session.rows(statement):
-                memberships.setdefault(membership.group_seq, []).append(membership)
+        found_members = await self._session.rows(_MEMBERS, {"seqs": joined(row.seq for row in rows)})
+        # Sorted here: asked for an order, SQLite would rather walk the whole table in it.
+        for membership in sorted(found_members, key=lambda each: each.position):
+            memberships.setdefault(membership.group_seq, []).append(membership)
         seqs = {each.evaluation_seq for members in memberships.values() for each in members}
         found = await read_evaluations(self._session, sorted(seqs))
         return [_to_group(row, tuple(_to_member(each, found) for each in memberships.get(row.seq, ()))) for row in rows]
@@ -249,6 +246,9 @@ def _shown(identifiers: Sequence[str]) -> str:
     rest = len(identifiers) - 5
     text = ", ".join(identifier[:100] for identifier in identifiers[:5])
     return f"{text} and {rest} more" if rest > 0 else text
+
+
+_MEMBERS = select(group_members).where(one_of(group_members.c.group_seq, bindparam("seqs", type_=Text())))
 
 
 def _to_member(row: Row[Any], found: Mapping[int, Evaluation]) -> GroupMember:

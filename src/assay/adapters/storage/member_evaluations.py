@@ -1,15 +1,16 @@
 """The evaluations of many groups' members at once: three statements whatever their number, and what repeats
 (tasks, columns, datasets) is decoded once. Plain rows, since a type's conversions cost more than the query."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, TextClause, bindparam, select, text
+from sqlalchemy import Row, TableClause, Text, bindparam, column, select, table
 
 from assay.adapters.storage.codec import from_micros, load_json
 from assay.adapters.storage.datasets import to_dataset
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.dialects import one_of
+from assay.adapters.storage.session import Session
 from assay.adapters.storage.tables import datasets
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
@@ -17,20 +18,22 @@ from assay.core.identity import Identity
 from assay.core.tasks import TaskSpec
 
 
-def _among(statement: str) -> TextClause:
-    return text(statement).bindparams(bindparam("seqs", expanding=True))
+def _plain(name: str, columns: str) -> TableClause:
+    """A table whose columns have no types, so that rows come as the driver reads them."""
+    return table(name, *map(column, columns.split()))
 
 
-_EVALUATIONS = _among(
-    "SELECT id, seq, account_id, name, description, tags, metadata, tasks, status, status_reason,"
-    " item_total, item_successful, item_failed, error_count, has_job, created_at, created_by_id, created_by_type,"
-    " updated_at, archived_at, started_at, finished_at, column_names, taxonomy, skip_prefilled_rows"
-    " FROM evaluations WHERE seq IN :seqs"
+_evaluations = _plain(
+    "evaluations",
+    "id seq account_id name description tags metadata tasks status status_reason"
+    " item_total item_successful item_failed error_count has_job created_at created_by_id created_by_type"
+    " updated_at archived_at started_at finished_at column_names taxonomy skip_prefilled_rows",
 )
-_LINKS = _among(
-    "SELECT evaluation_seq, dataset_seq FROM evaluation_datasets WHERE evaluation_seq IN :seqs"
-    " ORDER BY evaluation_seq, position"
-)
+_links = _plain("evaluation_datasets", "evaluation_seq dataset_seq position")
+_SEQS = bindparam("seqs", type_=Text())
+_EVALUATIONS = select(_evaluations).where(one_of(_evaluations.c.seq, _SEQS))
+_LINKS = select(_links).where(one_of(_links.c.evaluation_seq, _SEQS))
+_DATASETS = select(datasets).where(one_of(datasets.c.seq, _SEQS))
 
 
 _STATUSES = {str(status): status for status in EvaluationStatus}
@@ -41,10 +44,14 @@ async def read_evaluations(session: Session, seqs: Sequence[int]) -> dict[int, E
     linked = await _datasets(session, seqs)
     reader = _Reader()
     found: dict[int, Evaluation] = {}
-    for some in slices(seqs):
-        for row in await session.rows(_EVALUATIONS, {"seqs": list(some)}):
-            found[row.seq] = reader.evaluation(row, linked.get(row.seq, ()))
+    for row in await session.rows(_EVALUATIONS, {"seqs": joined(seqs)}):
+        found[row.seq] = reader.evaluation(row, linked.get(row.seq, ()))
     return found
+
+
+def joined(seqs: Iterable[int]) -> str:
+    """Sequence numbers as `one_of` takes them."""
+    return ",".join(map(str, seqs))
 
 
 class _Reader:
@@ -114,14 +121,12 @@ def _moment(micros: int | None) -> datetime | None:
 
 async def _datasets(session: Session, seqs: Sequence[int]) -> dict[int, tuple[Dataset, ...]]:
     """The datasets, in order, of the evaluations that have any."""
-    links: list[Sequence[int]] = []
-    for some in slices(seqs):
-        links += [tuple(row) for row in await session.rows(_LINKS, {"seqs": list(some)})]
-    found: dict[int, Dataset] = {}
-    for some in slices(sorted({dataset_seq for _, dataset_seq in links})):
-        rows = await session.rows(select(datasets).where(datasets.c.seq.in_(some)))
-        found.update((row.seq, to_dataset(row)) for row in rows)
+    links = await session.rows(_LINKS, {"seqs": joined(seqs)})
+    if not links:
+        return {}
+    rows = await session.rows(_DATASETS, {"seqs": joined({link.dataset_seq for link in links})})
+    found = {row.seq: to_dataset(row) for row in rows}
     linked: dict[int, tuple[Dataset, ...]] = {}
-    for evaluation_seq, dataset_seq in links:
+    for evaluation_seq, dataset_seq, _ in sorted(links, key=lambda link: link.position):
         linked[evaluation_seq] = (*linked.get(evaluation_seq, ()), found[dataset_seq])
     return linked
