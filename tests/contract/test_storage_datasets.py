@@ -69,17 +69,22 @@ async def test_an_item_keeps_its_place_and_its_old_versions_when_it_changes(stor
         assert (await work.dataset_items.list("default", latest, dataset_id=dataset.id)).items == [items[1]]
 
 
+LATER = NOW + timedelta(hours=1)
+
+
 async def test_a_removed_item_is_read_at_its_version_or_when_asked_for(storage: SqlStorage) -> None:
     dataset = await add_dataset(storage, 2)
     async with storage.write() as work:
         gone, left = await current(work, dataset)
-        await work.dataset_items.close_versions(dataset.id, [gone.id], 2)
-    removed = replace(gone, end_version=2)
+        await work.dataset_items.close_versions(dataset.id, [gone.id], 2, removed_at=LATER)
+    before, removed = replace(gone, end_version=2), replace(gone, end_version=2, archived_at=LATER)
     async with storage.read() as work:
         get, page = work.dataset_items.get, PageRequest()
         assert await get("default", gone.id) is None
         assert await get("default", gone.id, version=2) is None
-        assert await get("default", gone.id, version=1) == removed
+        assert await get("default", gone.id, version=1) == before
+        at_first = await work.dataset_items.list("default", page, dataset_id=dataset.id, version=1)
+        assert at_first.items == [before, left]
         assert await get("default", gone.id, include_archived=True) == removed
         assert (await work.dataset_items.list("default", page)).items == [left]
         everything = await work.dataset_items.list("default", page, include_archived=True)

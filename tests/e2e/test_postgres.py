@@ -79,7 +79,7 @@ def test_a_run_goes_on_when_the_database_ends_every_connection_over_and_over(
     while endings < 12 or len(endpoint.calls()) < 500:
         end_connections(database)
         endings += 1
-        time.sleep(0.12)
+        time.sleep(0.06)
     assert endings < 100
     check_done(server, evaluation_id, 800)
     messages = [call.message for call in endpoint.calls()]

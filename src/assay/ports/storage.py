@@ -128,8 +128,11 @@ class DatasetItemRepository(Protocol):
         """Add item versions in order."""
         ...
 
-    async def close_versions(self, dataset_id: str, item_ids: Sequence[str], end_version: int) -> None:
-        """Set end_version on the open versions of the items."""
+    async def close_versions(
+        self, dataset_id: str, item_ids: Sequence[str], end_version: int, *, removed_at: datetime | None = None
+    ) -> None:
+        """Set end_version on the open versions of the items. `removed_at`: they leave the dataset, and are
+        read with that archived_at from then on, except as of a version that still had them."""
         ...
 
     async def get(
@@ -272,7 +275,8 @@ class ResultRepository(Protocol):
 
 class GroupRepository(Protocol):
     async def add(self, group: Group) -> Group:
-        """Add it with its members (which need only evaluation_id, created_at, row_identifier)."""
+        """Add it with its members (which need only evaluation_id, created_at, row_identifier). RuleViolation,
+        naming them, when evaluations are unknown in its account or archived; none is before this commits."""
         ...
 
     async def get(self, account_id: str, group_id: str, *, include_deleted: bool = False) -> Group | None:
@@ -284,6 +288,23 @@ class GroupRepository(Protocol):
     ) -> Page[Group]:
         """With members and their evaluations. sort_by: created_at, name, id. where.include_archived means
         deleted ones."""
+        ...
+
+    async def save(self, group: Group) -> None:
+        """Write name, description, tags, metadata; never its members."""
+        ...
+
+    async def save_row_identifiers(self, group: Group, row_identifiers: Mapping[str, str]) -> None:
+        """Make these, by evaluation id, the present members' row identifiers; members not named have none."""
+        ...
+
+    async def replace_members(self, group: Group, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Make exactly these its members, in this order. Those that stay keep when they joined and their row
+        identifier, the others' memberships end. RuleViolation as for `add`."""
+        ...
+
+    async def delete(self, group: Group, at: datetime) -> None:
+        """Mark it and its present memberships deleted, all at one time."""
         ...
 
     async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:

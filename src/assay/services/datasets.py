@@ -200,8 +200,9 @@ class Datasets:
         async with self._storage.write() as work:
             dataset, item = await _open_item(work, caller, dataset_id, item_id)
             dataset = await _next_version(work, dataset)
-            await work.dataset_items.close_versions(dataset.id, [item.id], dataset.current_version_num)
-        return replace(item, end_version=dataset.current_version_num)
+            version, now = dataset.current_version_num, self._clock.now()
+            await work.dataset_items.close_versions(dataset.id, [item.id], version, removed_at=now)
+        return replace(item, end_version=version, archived_at=now)
 
     async def _dataset_of(self, caller: Caller, item_id: str) -> str:
         """The dataset of an item, which never changes. Read ahead of a change so that the change can lock the

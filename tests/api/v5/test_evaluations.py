@@ -236,7 +236,14 @@ async def test_update_is_partial_and_metadata_a_merge_patch(api):
 
 @pytest.mark.parametrize(
     ("patch", "status"),
-    [({}, 400), ({"unknown": 1}, 400), ({"name": None}, 422), ({"restore": False}, 422), ({"tags": ["a,b"]}, 422)],
+    [
+        ({}, 400),
+        ({"unknown": 1}, 400),
+        ({"name": None}, 422),
+        ({"restore": False}, 422),
+        ({"restore": 1}, 422),
+        ({"tags": ["a,b"]}, 422),
+    ],
 )
 async def test_a_bad_change_is_refused(api, patch, status):
     created = await api.create()

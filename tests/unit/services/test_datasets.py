@@ -96,7 +96,12 @@ async def test_an_update_replaces_the_data_whole(datasets):
 async def test_a_deleted_item_is_gone_now_and_cannot_be_changed(datasets):
     dataset = await _made(datasets)
     item, *_ = await _items(datasets, dataset)
-    await datasets.archive_item(ANNA, item.id)
+    removed = await datasets.archive_item(ANNA, item.id)
+    assert removed.archived_at is not None
+    listed = await datasets.list_items(ANNA, PageRequest(), dataset_id=dataset.id, include_archived=True)
+    assert [each.archived_at for each in listed.items if each.id == item.id] == [removed.archived_at]
+    assert sum(each.archived_at is None for each in listed.items) == listed.total - 1
+    assert (await datasets.get_item(ANNA, item.id, version=1)).archived_at is None
     with pytest.raises(NotFound):
         await datasets.get_item(ANNA, item.id)
     with pytest.raises(NotFound):

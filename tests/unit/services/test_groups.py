@@ -7,7 +7,7 @@ import pytest
 from assay.core.errors import InvalidCursor, InvalidInput, NotFound, RuleViolation
 from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter
-from assay.services.groups import Groups, NewGroup
+from assay.services.groups import GroupReplacement, Groups, NewGroup
 from tests.builders.stored import MovableClock, a_stored_evaluation, caller_of, sqlite_storage
 
 ANNA = caller_of("default")
@@ -98,3 +98,75 @@ async def test_a_membership_that_ended_is_not_shown(groups, storage):
     assert [member.evaluation_id for member in read.members] == [stays.id]
     assert listed.members == read.members
     assert (await groups.list(ANNA, PageRequest(), TextFilter(), evaluation_id=leaves.id)).total == 0
+
+
+async def test_a_change_with_nothing_in_it_and_a_foreign_group_are_refused(groups, storage):
+    group = await _group(groups, await a_stored_evaluation(storage, ANNA))
+    with pytest.raises(RuleViolation, match="nothing to change"):
+        await groups.update(ANNA, group.id, {})
+    for work in (
+        groups.update(STRANGER, group.id, {"name": "mine"}),
+        groups.replace(STRANGER, group.id, GroupReplacement(name="mine")),
+        groups.archive(STRANGER, group.id),
+    ):
+        with pytest.raises(NotFound):
+            await work
+    assert await groups.get(ANNA, group.id) == group
+
+
+async def test_a_refused_replacement_changes_nothing_at_all(groups, storage):
+    one = await a_stored_evaluation(storage, ANNA)
+    group = await _group(groups, one, metadata={"k": 1})
+    for members in ((), (one.id, one.id), (one.id, "nothing")):
+        with pytest.raises(RuleViolation, match="evaluation_ids"):
+            await groups.replace(ANNA, group.id, GroupReplacement(name="no", evaluation_ids=members))
+    assert await groups.get(ANNA, group.id) == group
+
+
+async def test_a_member_that_comes_back_joins_anew_and_one_that_stays_does_not(storage):
+    clock = MovableClock()
+    groups = Groups(storage, clock)
+    stays, leaves = [await a_stored_evaluation(storage, ANNA) for _ in range(2)]
+    made = await _group(groups, stays, leaves, row_identifiers={stays.id: "a", leaves.id: "b"})
+    clock.tick()
+    await groups.replace(ANNA, made.id, GroupReplacement(evaluation_ids=(stays.id,)))
+    clock.tick()
+    back = await groups.replace(ANNA, made.id, GroupReplacement(evaluation_ids=(leaves.id, stays.id)))
+    assert [(one.evaluation_id, one.created_at, one.row_identifier) for one in back.members] == [
+        (leaves.id, clock.now(), None),
+        (stays.id, made.created_at, "a"),
+    ]
+
+
+async def test_a_deleted_group_keeps_the_members_that_it_had_at_its_end_only(storage):
+    clock = MovableClock()
+    groups = Groups(storage, clock)
+    stays, leaves = [await a_stored_evaluation(storage, ANNA) for _ in range(2)]
+    made = await _group(groups, stays, leaves)
+    clock.tick()
+    await groups.replace(ANNA, made.id, GroupReplacement(evaluation_ids=(stays.id,)))
+    clock.tick()
+    deleted = await groups.archive(ANNA, made.id)
+    assert [(one.evaluation_id, one.deleted_at) for one in deleted.members] == [(stays.id, clock.now())]
+    assert deleted.deleted_at == clock.now()
+    assert await groups.get(ANNA, made.id, include_deleted=True) == deleted
+    clock.tick()
+    with pytest.raises(NotFound):
+        await groups.archive(ANNA, made.id)
+    assert (await groups.get(ANNA, made.id, include_deleted=True)).deleted_at == deleted.deleted_at
+
+
+async def test_totals_follow_what_is_made_and_deleted(groups, storage):
+    one = await a_stored_evaluation(storage, ANNA)
+    made = [await _group(groups, one) for _ in range(3)]
+    await groups.archive(ANNA, made[1].id)
+
+    async def totals(caller):
+        wheres = (TextFilter(), TextFilter(include_archived=True))
+        return [(await groups.list(caller, PageRequest(limit=1), where)).total for where in wheres]
+
+    assert await totals(ANNA) == [2, 3]
+    assert await totals(STRANGER) == [0, 0]
+    with pytest.raises(RuleViolation):
+        await groups.create(ANNA, NewGroup("no", ("nothing",)))
+    assert await totals(ANNA) == [2, 3]

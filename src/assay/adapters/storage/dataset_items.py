@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, or_, select, update
+from sqlalchemy import Row, Select, func, insert, or_, select, type_coerce, update
 
 from assay.adapters.storage.paging import Listing, page_rows
 from assay.adapters.storage.session import Session, slices
-from assay.adapters.storage.tables import dataset_item_versions, dataset_items, datasets
+from assay.adapters.storage.tables import Moment, dataset_item_versions, dataset_items, datasets
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.identity import Identity
 from assay.core.paging import Page, PageRequest
@@ -23,7 +23,9 @@ _ORDERS = {
 _INSERT_SLICE = 1000
 
 
-def _selected() -> Select[Any]:
+def _selected(*, as_of_version: bool = False) -> Select[Any]:
+    """Items with a version each. As of a version an item is not removed yet, whatever came later."""
+    archived_at = _item.archived_at if as_of_version else func.coalesce(_version.removed_at, _item.archived_at)
     joined = dataset_items.join(dataset_item_versions, _version.item_seq == _item.seq).join(
         datasets, datasets.c.seq == _item.dataset_seq
     )
@@ -40,7 +42,7 @@ def _selected() -> Select[Any]:
         _version.updated_at,
         _version.created_by_id,
         _version.created_by_type,
-        _item.archived_at,
+        type_coerce(archived_at, Moment).label("archived_at"),
     ).select_from(joined)
 
 
@@ -74,8 +76,10 @@ class SqlDatasetItems:
         statement = select(_item.id, _item.seq).where(_item.id.in_(item_ids), _item.dataset_seq == dataset_seq)
         return dict(map(tuple, await self._session.rows(statement)))
 
-    async def close_versions(self, dataset_id: str, item_ids: Sequence[str], end_version: int) -> None:
-        """Set end_version on the open versions of the items."""
+    async def close_versions(
+        self, dataset_id: str, item_ids: Sequence[str], end_version: int, *, removed_at: datetime | None = None
+    ) -> None:
+        """Set end_version on the open versions of the items, and when they were removed if they were."""
         for some in slices(item_ids):
             of_items = (
                 select(_item.seq)
@@ -85,14 +89,15 @@ class SqlDatasetItems:
             await self._session.run(
                 update(dataset_item_versions)
                 .where(_version.item_seq.in_(of_items), _version.end_version.is_(None))
-                .values(end_version=end_version)
+                .values(end_version=end_version, removed_at=removed_at)
             )
 
     async def get(
         self, account_id: str, item_id: str, *, version: int | None = None, include_archived: bool = False
     ) -> DatasetItem | None:
         """The item as of `version`; None: its newest version, unless it was removed."""
-        statement = _selected().where(datasets.c.account_id == account_id, _item.id == item_id)
+        statement = _selected(as_of_version=version is not None)
+        statement = statement.where(datasets.c.account_id == account_id, _item.id == item_id)
         if version is not None:
             statement = statement.where(_valid_at(version))
         elif not include_archived:
@@ -112,7 +117,7 @@ class SqlDatasetItems:
         include_archived: bool = False,
     ) -> Page[DatasetItem]:
         """A page of items as of a version, or now; with include_archived now includes removed ones."""
-        members = _selected().where(datasets.c.account_id == account_id)
+        members = _selected(as_of_version=version is not None).where(datasets.c.account_id == account_id)
         if dataset_id is not None:
             members = members.where(datasets.c.id == dataset_id)
         if version is not None:

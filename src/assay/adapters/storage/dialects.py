@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Integer
+from sqlalchemy.types import Integer, NullType
 
 from assay.adapters.storage.sqlite_connection import connect
 from assay.core.errors import AssayError, InvalidInput, NotConfigured, Unavailable
@@ -80,6 +80,27 @@ def _strpos(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
 _UPGRADE_LOCK = 4702111234474983745
 _SERVER_LOCK = 4702111234474983746
 """Advisory locks on PostgreSQL; any numbers that nobody else uses."""
+
+
+class one_of(FunctionElement[Any]):  # noqa: N801
+    """Whether a sequence number is among those of a text, joined by commas: the same statement for any number of
+    them, where an IN is another statement for each."""
+
+    type = NullType()  # a Boolean would be compared with 1 on SQLite, and then no index is of use
+    inherit_cache = True
+    name = "one_of"
+
+
+@compiles(one_of, "sqlite")
+def _in_json(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
+    number, joined = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{number} IN (SELECT value FROM json_each('[' || {joined} || ']'))"  # noqa: S608
+
+
+@compiles(one_of, "postgresql")
+def _any_of(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
+    number, joined = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{number} = ANY(CAST(string_to_array({joined}, ',') AS BIGINT[]))"
 
 
 class Dialect(Protocol):

@@ -32,12 +32,14 @@ class Listing:
     """A list to take pages from: every match, the keys by name of their order, and where cursors are found.
 
     The last key of each order is unique. Of `members`, only where it looks matters, not what it selects.
+    `total` is the number of all matches where somebody keeps count; None: they are counted.
     """
 
     matches: Select[Any]
     members: Select[Any]
     identifier: ColumnElement[str]
     orders: Mapping[str, Sequence[ColumnElement[Any]]]
+    total: int | None = None
 
 
 async def page_rows(session: Session, listing: Listing, page: PageRequest) -> tuple[list[Row[Any]], int, bool]:
@@ -61,6 +63,8 @@ async def page_rows(session: Session, listing: Listing, page: PageRequest) -> tu
     del found[page.limit :]
     if backwards:
         found.reverse()
+    if listing.total is not None:
+        return found, listing.total, has_more
     if cursor is None and not has_more:
         return found, len(found), False
     total = (await session.rows(listing.matches.with_only_columns(func.count(), maintain_column_froms=True)))[0][0]

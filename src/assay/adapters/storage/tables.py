@@ -195,6 +195,7 @@ dataset_item_versions = Table(
     Column("content_hash", Words, nullable=False),
     Column("updated_at", Moment, nullable=False),
     *_creation(),
+    Column("removed_at", Moment),
     Index("ix_dataset_item_versions_of_item", "item_seq", "start_version"),
 )
 
@@ -305,7 +306,25 @@ groups = Table(
     Column("metadata", Document),
     *_creation(),
     Column("deleted_at", Moment),
-    Index("ix_groups_by_creation", "account_id", "created_at", "seq"),
+    Index("ix_groups_with_deleted_by_creation", "account_id", "created_at", "seq"),
+    Index("ix_groups_by_name", "account_id", "name", "seq"),
+)
+_kept = groups.c.deleted_at.is_(None)
+Index(
+    "ix_groups_by_creation",
+    groups.c.account_id,
+    groups.c.created_at,
+    groups.c.seq,
+    sqlite_where=_kept,
+    postgresql_where=_kept,
+)
+
+group_counts = Table(
+    "group_counts",
+    metadata,
+    Column("account_id", Words, ForeignKey("accounts.id"), primary_key=True),
+    Column("present", BigInteger, nullable=False),
+    Column("deleted", BigInteger, nullable=False),
 )
 
 group_members = Table(

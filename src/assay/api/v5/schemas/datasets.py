@@ -1,25 +1,15 @@
 """Datasets and their items on the v5 wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 from assay.api.shared.bodies import BodyModel
-from assay.api.v5.schemas.entities import Dataset, Identity, Name, Tags
+from assay.api.v5.schemas.entities import Dataset, Identity, Name, Restore, Tags
 from assay.api.v5.schemas.evaluations import Rows
 
 DatasetFiles = list[dict[str, str]]
-
-
-def _true(value: bool) -> bool:
-    if not value:
-        raise ValueError("restore can only be true; DELETE archives")
-    return value
-
-
-Restore = Annotated[bool, AfterValidator(_true), WithJsonSchema({"const": True, "type": "boolean"})]
-"""`true` and nothing else. (A literal would do, were 1 not equal to it.)"""
 
 
 class CreateDataset(BodyModel):

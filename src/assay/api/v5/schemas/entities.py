@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 
 def _without_comma(tag: str) -> str:
@@ -13,6 +13,15 @@ def _without_comma(tag: str) -> str:
         raise ValueError("a tag must not be blank")
     return tag
 
+
+def _true(value: bool) -> bool:
+    if not value:
+        raise ValueError("restore can only be true; DELETE archives")
+    return value
+
+
+Restore = Annotated[bool, AfterValidator(_true), WithJsonSchema({"const": True, "type": "boolean"})]
+"""`true` and nothing else. (A literal would do, were 1 not equal to it.)"""
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Tag = Annotated[str, Field(max_length=200), AfterValidator(_without_comma)]

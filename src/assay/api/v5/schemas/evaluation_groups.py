@@ -4,24 +4,48 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from assay.api.shared.bodies import BodyModel
 from assay.api.v5.schemas.entities import Dataset, Identity, Tags
-from assay.api.v5.schemas.evaluations import Evaluation, Progress
+from assay.api.v5.schemas.evaluations import Evaluation, EvaluationSchema, Progress
 from assay.api.v5.schemas.tasks import Task
 
+GroupName = Annotated[str, Field(min_length=1, max_length=128)]
 
-class CreateEvaluationGroup(BodyModel):
-    """A new group of evaluations. `row_identifiers` names, by evaluation id, the column that joins its items
-    with the others'. `evaluation_group_metadata` is another name of `metadata`."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128)]
-    evaluation_ids: Annotated[list[str], Field(min_length=1)]
+class GroupBody(BodyModel):
+    """What every request about a group may say of it. `row_identifiers` names, by evaluation id, the column that
+    joins its items with the others'. `evaluation_group_metadata` is another name of `metadata`."""
+
     description: str | None = None
     tags: Tags | None = None
     metadata: dict[str, Any] | None = None
     evaluation_group_metadata: dict[str, Any] | None = None
     row_identifiers: dict[str, str] | None = None
+
+
+class CreateEvaluationGroup(GroupBody):
+    """A new group of evaluations, in the order given."""
+
+    name: GroupName
+    evaluation_ids: Annotated[list[str], Field(min_length=1)]
+
+
+class UpdateEvaluationGroup(GroupBody):
+    """Changes to a group: only what is sent changes. `metadata` is merged key by key; `row_identifiers` replaces
+    the whole set, and an empty one clears it. Members change by PUT only."""
+
+    name: GroupName | None = None
+    evaluation_ids: SkipJsonSchema[Any] = None
+
+
+class ReplaceEvaluationGroup(GroupBody):
+    """What a group becomes. Without `name` the old one stays; without `evaluation_ids` the members stay, and
+    without `row_identifiers` those of the members that stay. Everything else that is left out is cleared."""
+
+    name: GroupName | None = None
+    evaluation_ids: list[str] | None = None
 
 
 class EvaluationGroupMember(BaseModel):
@@ -86,3 +110,11 @@ class EvaluationGroupPage(BaseModel):
     total: int
     has_more: bool
     limit: int
+
+
+class EvaluationGroupSchema(BaseModel):
+    """The columns of every member, in the order of the members."""
+
+    object: Literal["evaluation_group_schema"]
+    evaluation_group_id: str
+    evaluation_schemas: list[EvaluationSchema]

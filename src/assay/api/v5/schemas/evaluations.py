@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from assay.api.shared.bodies import BodyModel
-from assay.api.v5.schemas.entities import Dataset, Identity, Name, Tags
+from assay.api.v5.schemas.entities import Dataset, Identity, Name, Restore, Tags
 from assay.api.v5.schemas.tasks import Task
 
 Rows = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}, "title": "Rows"})]
@@ -43,7 +43,7 @@ class UpdateEvaluation(BodyModel):
     """Changes to an evaluation: only what is sent changes. `metadata` is a merge patch (null removes a key);
     `restore` brings an archived evaluation back."""
 
-    restore: Literal[True] | None = None
+    restore: Restore | None = None
     name: Name | None = None
     description: str | None = None
     tags: Tags | None = None
