@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import uuid_utils
 
-from assay.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from assay.core.errors import InvalidInput, NotFound, Unauthenticated
 from assay.core.identity import DEFAULT_ACCOUNT_ID, Account, ApiKey, Caller, Identity
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage
@@ -36,10 +36,8 @@ class Access:
         open (whether or not there is such an account).
         """
         key = await self._find(hash_secret(secret))
-        account_id = selected_account or key.account_ids[0]
-        if account_id not in key.account_ids:
-            raise Forbidden(f"this key has no access to the account {account_id[:100]!r}")
-        return Caller(account_id, key.identity)
+        caller = Caller(key.account_ids[0], key.identity, key.account_ids, key.id)
+        return caller.within(selected_account or None)
 
     async def create_key(
         self, name: str, *, account_ids: Sequence[str] = (DEFAULT_ACCOUNT_ID,), identity: Identity | None = None
