@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem
+from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
+from assay.core.questions import Question, QuestionSet
 from assay.core.results import Result
+from assay.ports.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,10 @@ class ApiKeyRepository(Protocol):
 
     async def list(self) -> Sequence[ApiKey]:
         """All keys, oldest first."""
+        ...
+
+    async def add_account(self, key_id: str, account_id: str) -> None:
+        """Let an existing key open one more existing account, its last. Nothing when it does already."""
         ...
 
     async def revoke(self, key_id: str, at: datetime) -> bool:
@@ -302,6 +310,11 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    application_specs: Catalogue[ApplicationSpec]
+    application_variants: Catalogue[ApplicationVariant]
+    questions: Catalogue[Question]
+    question_sets: Catalogue[QuestionSet]
+    evaluation_configs: Catalogue[EvaluationConfig]
 
 
 class Storage(Protocol):

@@ -1,13 +1,19 @@
 """One transaction and the repositories that act in it."""
 
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
+from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
+from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.evaluation_configs import EvaluationConfig
+from assay.core.questions import Question, QuestionSet
+from assay.ports.catalogue import Catalogue
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -32,3 +38,8 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
+        self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
+        self.questions: Catalogue[Question] = SqlQuestions(session)
+        self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
