@@ -216,12 +216,15 @@ async def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.questions import Questions, QuestionSets
 
     clock, task_types, task_services = SystemClock(), load_task_types(), await build_services(settings)
     services = ApiServices(
@@ -234,6 +237,11 @@ async def build_api_services(
         datasets=Datasets(storage, clock),
         groups=Groups(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
+        application_specs=ApplicationSpecs(storage, clock),
+        application_variants=ApplicationVariants(storage, clock),
+        questions=Questions(storage, clock),
+        question_sets=QuestionSets(storage, clock),
+        evaluation_configs=EvaluationConfigs(storage, clock, judge_model=settings.judge_model),
         task_types=task_types,
     )
     return services, task_services

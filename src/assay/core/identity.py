@@ -45,6 +45,14 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """Who somebody is, and the accounts that they may act in, the default first."""
+
+    identity: Identity
+    accounts: tuple[Account, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The authenticated asker and the account that the request is about.
 
