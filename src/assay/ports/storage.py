@@ -19,6 +19,12 @@ from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
 from assay.core.questions import Question, QuestionSet
 from assay.core.results import Result
+from assay.ports.application_storage import (
+    ApplicationEvaluationRepository,
+    DatasetVersionRepository,
+    TestCaseRepository,
+    TestCaseResultRepository,
+)
 from assay.ports.catalogue import Catalogue
 
 
@@ -136,8 +142,10 @@ class DatasetItemRepository(Protocol):
         """Add item versions in order."""
         ...
 
-    async def close_versions(self, dataset_id: str, item_ids: Sequence[str], end_version: int) -> None:
-        """Set end_version on the open versions of the items."""
+    async def close_versions(
+        self, dataset_id: str, item_ids: Sequence[str], end_version: int, *, at: datetime | None = None
+    ) -> None:
+        """Set end_version, and the time of it if given, on the open versions of the items."""
         ...
 
     async def get(
@@ -315,6 +323,10 @@ class UnitOfWork(Protocol):
     questions: Catalogue[Question]
     question_sets: Catalogue[QuestionSet]
     evaluation_configs: Catalogue[EvaluationConfig]
+    application_evaluations: ApplicationEvaluationRepository
+    dataset_versions: DatasetVersionRepository
+    test_cases: TestCaseRepository
+    test_case_results: TestCaseResultRepository
 
 
 class Storage(Protocol):

@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Integer
+from sqlalchemy.types import Integer, Text
 
 from assay.adapters.storage.sqlite_connection import connect
 from assay.core.errors import AssayError, InvalidInput, NotConfigured, Unavailable
@@ -75,6 +75,24 @@ def _instr(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(position_in, "postgresql")
 def _strpos(element: position_in, compiler: SQLCompiler, **kw: Any) -> str:
     return f"strpos({compiler.process(element.clauses, **kw)})"
+
+
+class by_code_point(FunctionElement[str]):  # noqa: N801
+    """A text of any column as a sort key in the order of its code points, which PostgreSQL must be told."""
+
+    type = Text()
+    inherit_cache = True
+    name = "by_code_point"
+
+
+@compiles(by_code_point, "sqlite")
+def _as_it_is(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(by_code_point, "postgresql")
+def _collated(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'{compiler.process(element.clauses, **kw)} COLLATE "C"'
 
 
 class Dialect(Protocol):
