@@ -12,22 +12,26 @@ MOST_ITEMS = 10_000
 """The most items that a batch may have."""
 
 
-class Changes(BodyModel):
-    """The base of PATCH bodies. `changes()` are the fields that were sent.
+class PartialChanges(BodyModel):
+    """The base of PATCH bodies of what cannot be restored. `changes()` are the fields that were sent.
 
     `clearable` names the fields that null clears; null for any other is as if it were absent.
     """
 
     clearable: ClassVar[frozenset[str]] = frozenset()
 
-    restore: bool | None = None
-
     def changes(self) -> dict[str, Any]:
         """The fields that were sent, by name, without `restore`."""
         return {name: getattr(self, name) for name in self.model_fields_set if name != "restore"}
 
 
-Patch = TypeVar("Patch", bound=Changes)
+class Changes(PartialChanges):
+    """The base of PATCH bodies: changes, or `{"restore": true}`, beside which everything else is ignored."""
+
+    restore: bool | None = None
+
+
+Patch = TypeVar("Patch", bound=PartialChanges)
 
 
 def without_nulls(value: dict[str, Any]) -> dict[str, Any]:
@@ -50,12 +54,9 @@ class PatchBody(JsonBody[Patch]):
     async def __call__(self, request: Request) -> Patch:
         """The validated body. Raises TooLarge and InvalidInput."""
         value = await read_json_object(request, when_empty=b"{}")
-        if value.get("restore") is True:
+        if value.get("restore") is True and issubclass(self.model, Changes):
             value = {"restore": True}
-        names = {field.alias or name: name for name, field in self.model.model_fields.items()}
-        kept = {
-            key: each for key, each in value.items() if each is not None or names.get(key, key) in self.model.clearable
-        }
+        kept = {key: each for key, each in value.items() if each is not None or key in self.model.clearable}
         return validate(self.model, kept)
 
 

@@ -22,5 +22,5 @@ def render_creator(creator: Identity) -> dict[str, Any]:
 
 
 def deleted_answer(count: int) -> Response:
-    """What every DELETE answers."""
-    return json_response({"success": True, "count": count})
+    """What every DELETE answers; True counts as 1 and False as 0."""
+    return json_response({"success": True, "count": int(count)})
