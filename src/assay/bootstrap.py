@@ -216,7 +216,9 @@ async def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
     from assay.services.evaluation_configs import EvaluationConfigs
@@ -225,8 +227,11 @@ async def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.test_case_results import TestCaseResults
+    from assay.services.test_cases import TestCases
 
     clock, task_types, task_services = SystemClock(), load_task_types(), await build_services(settings)
+    configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     services = ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -241,7 +246,11 @@ async def build_api_services(
         application_variants=ApplicationVariants(storage, clock),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
-        evaluation_configs=EvaluationConfigs(storage, clock, judge_model=settings.judge_model),
+        evaluation_configs=configs,
+        application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        dataset_versions=DatasetVersions(storage, clock),
+        test_cases=TestCases(storage, clock),
+        test_case_results=TestCaseResults(storage, clock),
         task_types=task_types,
     )
     return services, task_services

@@ -13,7 +13,9 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
     from assay.services.evaluation_configs import EvaluationConfigs
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.test_case_results import TestCaseResults
+    from assay.services.test_cases import TestCases
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class ApiServices:
     questions: "Questions"
     question_sets: "QuestionSets"
     evaluation_configs: "EvaluationConfigs"
+    application_evaluations: "ApplicationEvaluations"
+    dataset_versions: "DatasetVersions"
+    test_cases: "TestCases"
+    test_case_results: "TestCaseResults"
     task_types: Mapping[str, TaskType]
 
 
