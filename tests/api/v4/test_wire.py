@@ -99,7 +99,17 @@ async def test_the_public_prefix_and_percent_encoded_ids_work(v4: ServedV4) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["/v4/studio-projects", "/v4/interactions/", "/v4/knowledge-bases/x/chunks", "/v4/models/x/deployments"]
+    "path",
+    [
+        "/v4/studio-projects",
+        "/v4/interactions/",
+        "/v4/knowledge-bases/x/chunks",
+        "/v4/models/x/deployments",
+        "/v4/evaluations/x/claim-task",
+        "/v4/evaluations/x/tasks/y",
+        "/v4/evaluations/x/contributor-metrics",
+        "/v4/evaluation-datasets/x/generation-jobs/y/cancel",
+    ],
 )
 async def test_families_that_are_left_out_are_501_and_never_repeated(v4: ServedV4, path: str) -> None:
     for prefix in ("", "/public"):
@@ -111,3 +121,9 @@ async def test_families_that_are_left_out_are_501_and_never_repeated(v4: ServedV
 
 async def test_a_path_that_never_was_is_404(v4: ServedV4) -> None:
     assert (await v4.raw.get("/v4/nonsense")).status_code == 404
+    assert (await v4.raw.get("/v4/questions/x/nonsense")).status_code == 404
+
+
+async def test_a_call_that_never_was_is_405_and_names_those_that_are(v4: ServedV4) -> None:
+    answer = await v4.raw.patch("/v4/questions/x", json={})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
