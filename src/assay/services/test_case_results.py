@@ -360,6 +360,8 @@ def _labelled_by(
     status = changes.status or (LabelStatus.COMPLETED if answered else labels.status)
     if answered and status is not LabelStatus.PENDING:
         status = LabelStatus.COMPLETED
+    elif "answers" in given and not answered and changes.status is None:
+        status = LabelStatus.PENDING
     if status is LabelStatus.COMPLETED and (changes.status or answered):
         missing = _unanswered(config, labels.answers or {}, (*loc, "result"))
         if missing:
