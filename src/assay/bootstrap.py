@@ -238,14 +238,22 @@ def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.questions import Questions, QuestionSets
+    from assay.services.test_case_results import TestCaseResults
+    from assay.services.test_cases import TestCases
 
     clock, task_types = SystemClock(), load_task_types()
+    configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -256,6 +264,15 @@ def build_api_services(
         datasets=Datasets(storage, clock),
         groups=Groups(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
+        application_specs=ApplicationSpecs(storage, clock),
+        application_variants=ApplicationVariants(storage, clock),
+        questions=Questions(storage, clock),
+        question_sets=QuestionSets(storage, clock),
+        evaluation_configs=configs,
+        application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        dataset_versions=DatasetVersions(storage, clock),
+        test_cases=TestCases(storage, clock),
+        test_case_results=TestCaseResults(storage, clock),
         task_types=task_types,
     )
 

@@ -127,6 +127,7 @@ class Settings(BaseSettings):
     engine_poll_seconds: PositiveFloat = 0.1
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
+    judge_model: str = Field(default="gpt-4o", min_length=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)

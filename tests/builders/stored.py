@@ -22,8 +22,15 @@ from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.identity import Account, Caller, Identity
 from assay.ports.storage import Storage
 from assay.services.access import Access
+from assay.services.application_evaluations import ApplicationEvaluations
+from assay.services.applications import ApplicationSpecs, ApplicationVariants
+from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
+from assay.services.evaluation_configs import EvaluationConfigs
 from assay.services.groups import Groups
+from assay.services.questions import Questions, QuestionSets
+from assay.services.test_case_results import TestCaseResults
+from assay.services.test_cases import TestCases
 from assay.settings import Settings
 
 LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -128,6 +135,17 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
+    known |= {
+        "application_specs": ApplicationSpecs(storage, clock),
+        "application_variants": ApplicationVariants(storage, clock),
+        "questions": Questions(storage, clock),
+        "question_sets": QuestionSets(storage, clock),
+        "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
+        "application_evaluations": ApplicationEvaluations(storage, clock, configs),
+        "dataset_versions": DatasetVersions(storage, clock),
+        "test_cases": TestCases(storage, clock),
+        "test_case_results": TestCaseResults(storage, clock),
+    }
     app = build_api(ApiServices(**{**known, **services}), Settings())
     keys = [(await access.create_key(account_id, account_ids=[account_id]))[1] for account_id in ACCOUNTS]
     async with _client(app, keys[0]) as raw, _client(app, keys[1]) as stranger, _client(app, keys[0]) as transport:

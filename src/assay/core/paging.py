@@ -1,4 +1,4 @@
-"""Cursor pages: what is asked for and what comes back."""
+"""Pages, by cursor and by number: what is asked for and what comes back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,3 +30,34 @@ class Page(Generic[T]):
     items: Sequence[T]
     total: int
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One part of an order: a field's name, and which way."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPage:
+    """A page asked for by its number, from 1. `order` is empty for the list's own order; a unique tiebreaker
+    always follows it, so that no row is on two pages."""
+
+    number: int = 1
+    limit: int = 100
+    order: tuple[SortKey, ...] = ()
+
+    @property
+    def offset(self) -> int:
+        """How many rows lie before this page."""
+        return (self.number - 1) * self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """A numbered page: its rows, none past the end, and the exact number of all matches."""
+
+    items: Sequence[T]
+    total: int

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem
+from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
+from assay.core.questions import Question, QuestionSet
 from assay.core.results import Result
+from assay.ports.application_storage import (
+    ApplicationEvaluationRepository,
+    DatasetVersionRepository,
+    TestCaseRepository,
+    TestCaseResultRepository,
+)
+from assay.ports.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,10 @@ class ApiKeyRepository(Protocol):
         """All keys, oldest first."""
         ...
 
+    async def add_account(self, key_id: str, account_id: str) -> None:
+        """Let an existing key open one more existing account, its last. Nothing when it does already."""
+        ...
+
     async def revoke(self, key_id: str, at: datetime) -> bool:
         """Mark it revoked; False when unknown or revoked already."""
         ...
@@ -129,10 +143,17 @@ class DatasetItemRepository(Protocol):
         ...
 
     async def close_versions(
-        self, dataset_id: str, item_ids: Sequence[str], end_version: int, *, removed_at: datetime | None = None
+        self,
+        dataset_id: str,
+        item_ids: Sequence[str],
+        end_version: int,
+        *,
+        at: datetime | None = None,
+        removed_at: datetime | None = None,
     ) -> None:
-        """Set end_version on the open versions of the items. `removed_at`: they leave the dataset, and are
-        read with that archived_at from then on, except as of a version that still had them."""
+        """Set end_version on the open versions of the items, and `at`, the time of it. `removed_at` instead: they
+        leave the dataset, and are read with that archived_at from then on, except as of a version that still had
+        them."""
         ...
 
     async def get(
@@ -323,6 +344,15 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    application_specs: Catalogue[ApplicationSpec]
+    application_variants: Catalogue[ApplicationVariant]
+    questions: Catalogue[Question]
+    question_sets: Catalogue[QuestionSet]
+    evaluation_configs: Catalogue[EvaluationConfig]
+    application_evaluations: ApplicationEvaluationRepository
+    dataset_versions: DatasetVersionRepository
+    test_cases: TestCaseRepository
+    test_case_results: TestCaseResultRepository
 
 
 class Storage(Protocol):

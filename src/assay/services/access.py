@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import uuid_utils
 
-from assay.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
-from assay.core.identity import DEFAULT_ACCOUNT_ID, Account, ApiKey, Caller, Identity
+from assay.core.errors import InvalidInput, NotFound, Unauthenticated
+from assay.core.identity import DEFAULT_ACCOUNT_ID, Account, ApiKey, Caller, Identity, Profile
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage
 
@@ -36,10 +36,8 @@ class Access:
         open (whether or not there is such an account).
         """
         key = await self._find(hash_secret(secret))
-        account_id = selected_account or key.account_ids[0]
-        if account_id not in key.account_ids:
-            raise Forbidden(f"this key has no access to the account {account_id[:100]!r}")
-        return Caller(account_id, key.identity)
+        caller = Caller(key.account_ids[0], key.identity, key.account_ids, key.id)
+        return caller.within(selected_account or None)
 
     async def create_key(
         self, name: str, *, account_ids: Sequence[str] = (DEFAULT_ACCOUNT_ID,), identity: Identity | None = None
@@ -64,6 +62,32 @@ class Access:
         if found.revoked_at is not None:
             raise Unauthenticated(f"the API key {found.hint}... was revoked; choose another")
         return found
+
+    async def create_account(self, caller: Caller, name: str) -> Account:
+        """Make an account that the caller's key opens from now on."""
+        account = Account(str(uuid_utils.uuid7()), name, self._clock.now())
+        async with self._storage.write() as unit:
+            await unit.accounts.ensure(account)
+            await unit.api_keys.add_account(caller.key_id, account.id)
+        self._remembered.clear()
+        return account
+
+    async def profile(self, caller: Caller) -> Profile:
+        """Who the caller is, and the accounts that the caller's key opens."""
+        async with self._storage.read() as unit:
+            found = [await unit.accounts.get(account_id) for account_id in caller.account_ids]
+        return Profile(caller.identity, tuple(account for account in found if account is not None))
+
+    async def user(self, caller: Caller, identity_id: str) -> Profile:
+        """Who somebody is, and which of the caller's accounts they have an unrevoked key of. Raises NotFound
+        when there is none."""
+        async with self._storage.read() as unit:
+            keys = [key for key in await unit.api_keys.list() if key.identity.id == identity_id]
+            theirs = {each for key in keys if key.revoked_at is None for each in key.account_ids}
+            shared = [await unit.accounts.get(each) for each in caller.account_ids if each in theirs]
+        if not shared:
+            raise NotFound("user", identity_id)
+        return Profile(keys[-1].identity, tuple(account for account in shared if account is not None))
 
     async def list_keys(self) -> Sequence[ApiKey]:
         """All keys, oldest first, revoked ones too."""

@@ -179,15 +179,16 @@ class Datasets:
             dataset, item = await _open_item(work, caller, dataset_id, item_id)
             dataset = await _next_version(work, dataset)
             kept = item.files if keep_files else files
+            now = self._clock.now()
             changed = replace(
                 item,
                 data=data,
                 files=kept,
                 content_hash=content_hash(data, kept),
                 start_version=dataset.current_version_num,
-                updated_at=self._clock.now(),
+                updated_at=now,
             )
-            await work.dataset_items.close_versions(dataset.id, [item.id], dataset.current_version_num)
+            await work.dataset_items.close_versions(dataset.id, [item.id], dataset.current_version_num, at=now)
             await work.dataset_items.add(dataset, [changed])
         return changed
 

@@ -63,19 +63,6 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
         pause = min(pause * 2, 5.0)
 
 
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work again while the database is away, for as long as that takes: a job can wait, and an evaluation
-    must neither fail nor hang for a connection that broke."""
-    pause = 0.1
-    while True:
-        try:
-            return await work()
-        except Unavailable as error:
-            log.warning("the job waits for the database", cause=error.message)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
 class Execution:
     """The job of evaluations. Belongs to one event loop, the engine's."""
 
@@ -131,14 +118,6 @@ class Execution:
             for run in runs:
                 run.cancel()
         await self._writer.flushed(evaluation.seq)
-
-    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
-        """The chunk's items and their evaluation; None when that is gone or no longer running."""
-        async with self._storage.read() as unit:
-            evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
-            if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
-                return None
-            return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
 
     async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
         """The chunk's items and their evaluation; None when that is gone or no longer running."""

@@ -84,3 +84,44 @@ async def test_a_chosen_key_is_added_once_must_be_long_and_stays_revoked(storage
     await access.revoke_key(first.id)
     with pytest.raises(Unauthenticated):
         await access.ensure_key("set", "0123456789abcdef")
+
+
+async def test_a_new_account_is_the_makers_last_and_nobody_elses(storage, clock):
+    access = Access(storage, clock)
+    _, secret = await access.create_key("maker")
+    _, other = await access.create_key("other")
+    account = await access.create_account(await access.authenticate(secret), "lab")
+    caller = await access.authenticate(secret)
+    assert caller.accounts == ("default", account.id)
+    assert (await access.authenticate(secret, account.id)).account_id == account.id
+    assert [each.name for each in (await access.profile(caller)).accounts] == ["default", "lab"]
+    with pytest.raises(Forbidden):
+        await access.authenticate(other, account.id)
+
+
+async def test_a_caller_acts_only_within_its_accounts(storage, clock):
+    access = Access(storage, clock)
+    _, secret = await access.create_key("two", account_ids=["a", "b"])
+    caller = await access.authenticate(secret)
+    assert (caller.account_id, caller.accounts, caller.selected) == ("a", ("a", "b"), False)
+    assert caller.within(None) is caller
+    within = caller.within("b")
+    assert (within.account_id, within.accounts, within.selected) == ("b", ("b", "a"), True)
+    assert (await access.authenticate(secret, "a")).selected
+    for other in ("default", ""):
+        with pytest.raises(Forbidden):
+            caller.within(other)
+
+
+async def test_a_user_is_known_by_an_unrevoked_key_of_a_shared_account(storage, clock):
+    access = Access(storage, clock)
+    _, secret = await access.create_key("mine", account_ids=["a", "b"], identity=Identity("me", "user"))
+    bobs, _ = await access.create_key("bob", account_ids=["c", "b"], identity=Identity("bob", "user"))
+    await access.create_key("eve", account_ids=["c"], identity=Identity("eve", "user"))
+    caller = await access.authenticate(secret)
+    bob = await access.user(caller, "bob")
+    assert (bob.identity, [each.id for each in bob.accounts]) == (Identity("bob", "user"), ["b"])
+    await access.revoke_key(bobs.id)
+    for unknown in ("bob", "eve", "nobody"):
+        with pytest.raises(NotFound):
+            await access.user(caller, unknown)

@@ -71,6 +71,16 @@ class SqlApiKeys:
         """All keys, oldest first."""
         return await self._read()
 
+    async def add_account(self, key_id: str, account_id: str) -> None:
+        """Let an existing key open one more existing account, its last."""
+        key = await self._session.row(select(api_keys.c.seq).where(api_keys.c.id == key_id))
+        assert key is not None
+        links = api_key_accounts
+        held = await self._session.rows(select(links).where(links.c.api_key_seq == key.seq))
+        if account_id not in {each.account_id for each in held}:
+            position = 1 + max((each.position for each in held), default=-1)
+            await self._session.run(insert(links).values(api_key_seq=key.seq, position=position, account_id=account_id))
+
     async def revoke(self, key_id: str, at: datetime) -> bool:
         """Mark it revoked; False when unknown or revoked already."""
         statement = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))

@@ -23,7 +23,7 @@ _ORDERS = {
 _INSERT_SLICE = 1000
 
 
-def _selected(*, as_of_version: bool = False) -> Select[Any]:
+def selected_items(*, as_of_version: bool = False) -> Select[Any]:
     """Items with a version each. As of a version an item is not removed yet, whatever came later."""
     archived_at = _item.archived_at if as_of_version else func.coalesce(_version.removed_at, _item.archived_at)
     joined = dataset_items.join(dataset_item_versions, _version.item_seq == _item.seq).join(
@@ -43,10 +43,12 @@ def _selected(*, as_of_version: bool = False) -> Select[Any]:
         _version.created_by_id,
         _version.created_by_type,
         type_coerce(archived_at, Moment).label("archived_at"),
+        _version.extra,
+        _version.ended_at,
     ).select_from(joined)
 
 
-def _newest() -> Any:
+def newest_version() -> Any:
     later = dataset_item_versions.alias("later")
     newer = select(later.c.seq).where(later.c.item_seq == _item.seq, later.c.seq > _version.seq)
     return ~newer.exists()
@@ -77,9 +79,15 @@ class SqlDatasetItems:
         return dict(map(tuple, await self._session.rows(statement)))
 
     async def close_versions(
-        self, dataset_id: str, item_ids: Sequence[str], end_version: int, *, removed_at: datetime | None = None
+        self,
+        dataset_id: str,
+        item_ids: Sequence[str],
+        end_version: int,
+        *,
+        at: datetime | None = None,
+        removed_at: datetime | None = None,
     ) -> None:
-        """Set end_version on the open versions of the items, and when they were removed if they were."""
+        """Set end_version on the open versions of the items, when that was, and when they were removed if so."""
         for some in slices(item_ids):
             of_items = (
                 select(_item.seq)
@@ -89,23 +97,23 @@ class SqlDatasetItems:
             await self._session.run(
                 update(dataset_item_versions)
                 .where(_version.item_seq.in_(of_items), _version.end_version.is_(None))
-                .values(end_version=end_version, removed_at=removed_at)
+                .values(end_version=end_version, removed_at=removed_at, ended_at=at or removed_at)
             )
 
     async def get(
         self, account_id: str, item_id: str, *, version: int | None = None, include_archived: bool = False
     ) -> DatasetItem | None:
         """The item as of `version`; None: its newest version, unless it was removed."""
-        statement = _selected(as_of_version=version is not None)
+        statement = selected_items(as_of_version=version is not None)
         statement = statement.where(datasets.c.account_id == account_id, _item.id == item_id)
         if version is not None:
-            statement = statement.where(_valid_at(version))
+            statement = statement.where(valid_at(version))
         elif not include_archived:
             statement = statement.where(_version.end_version.is_(None))
         if not include_archived:
             statement = statement.where(_item.archived_at.is_(None))
         rows = await self._session.rows(statement.order_by(_version.seq.desc()).limit(1))
-        return _to_item(rows[0]) if rows else None
+        return to_dataset_item(rows[0]) if rows else None
 
     async def list(
         self,
@@ -117,38 +125,38 @@ class SqlDatasetItems:
         include_archived: bool = False,
     ) -> Page[DatasetItem]:
         """A page of items as of a version, or now; with include_archived now includes removed ones."""
-        members = _selected(as_of_version=version is not None).where(datasets.c.account_id == account_id)
+        members = selected_items(as_of_version=version is not None).where(datasets.c.account_id == account_id)
         if dataset_id is not None:
             members = members.where(datasets.c.id == dataset_id)
         if version is not None:
-            matches = members.where(_valid_at(version))
+            matches = members.where(valid_at(version))
         else:
-            matches = members.where(_newest() if include_archived else _version.end_version.is_(None))
+            matches = members.where(newest_version() if include_archived else _version.end_version.is_(None))
         if not include_archived:
             matches = matches.where(_item.archived_at.is_(None))
         # A cursor's keys are those of its newest version that began by the version asked for.
-        at = members.where(_newest()) if version is None else members.where(_newest_by(version))
+        at = members.where(newest_version()) if version is None else members.where(_newest_by(version))
         listing = Listing(matches, at, _item.id, _ORDERS)
         rows, total, has_more = await page_rows(self._session, listing, page)
-        return Page([_to_item(row) for row in rows], total, has_more)
+        return Page([to_dataset_item(row) for row in rows], total, has_more)
 
     async def get_many(self, dataset_id: str, item_ids: Sequence[str]) -> Mapping[str, DatasetItem]:
         """Current versions by id; unknown and removed ones are absent."""
         found: dict[str, DatasetItem] = {}
         for some in slices(list(dict.fromkeys(item_ids))):
-            statement = _selected().where(
+            statement = selected_items().where(
                 datasets.c.id == dataset_id,
                 _item.id.in_(some),
                 _item.archived_at.is_(None),
                 _version.end_version.is_(None),
             )
-            found.update((row.id, _to_item(row)) for row in await self._session.rows(statement))
+            found.update((row.id, to_dataset_item(row)) for row in await self._session.rows(statement))
         return found
 
     async def stream_current(self, dataset_id: str) -> AsyncIterator[DatasetItem]:
         """All current items in order."""
         statement = (
-            _selected()
+            selected_items()
             .where(datasets.c.id == dataset_id, _item.archived_at.is_(None), _version.end_version.is_(None))
             .order_by(_item.seq)
             .limit(_INSERT_SLICE)
@@ -157,7 +165,7 @@ class SqlDatasetItems:
         while rows := await self._session.rows(statement.where(_item.seq > last)):
             last = rows[-1].seq
             for row in rows:
-                yield _to_item(row)
+                yield to_dataset_item(row)
 
     async def set_archived(self, dataset_id: str, at: datetime | None, *, only_at: datetime | None = None) -> None:
         """Archive the items that are not archived (at given), or restore those archived at `only_at`."""
@@ -170,7 +178,7 @@ class SqlDatasetItems:
         await self._session.run(statement.values(archived_at=at))
 
 
-def _valid_at(version: int) -> Any:
+def valid_at(version: int) -> Any:
     ended = or_(_version.end_version.is_(None), _version.end_version > version)
     return (_version.start_version <= version) & ended
 
@@ -195,10 +203,11 @@ def _version_row(item_seq: int, item: DatasetItem) -> dict[str, Any]:
         "created_at": item.created_at,
         "created_by_id": item.created_by.id,
         "created_by_type": item.created_by.type,
+        "extra": item.extra,
     }
 
 
-def _to_item(row: Row[Any]) -> DatasetItem:
+def to_dataset_item(row: Row[Any]) -> DatasetItem:
     return DatasetItem(
         id=row.id,
         seq=row.seq,
@@ -212,4 +221,6 @@ def _to_item(row: Row[Any]) -> DatasetItem:
         updated_at=row.updated_at,
         created_by=Identity(row.created_by_id, row.created_by_type),
         archived_at=row.archived_at,
+        extra=row.extra,
+        ended_at=row.ended_at,
     )

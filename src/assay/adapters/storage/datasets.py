@@ -46,6 +46,9 @@ def to_dataset(row: Row[Any]) -> Dataset:
         created_at=row.created_at,
         created_by=Identity(row.created_by_id, row.created_by_type),
         archived_at=row.archived_at,
+        schema_type=row.schema_type,
+        metadata=row.metadata,
+        updated_at=row.updated_at,
     )
 
 
@@ -67,6 +70,9 @@ class SqlDatasets:
                 created_by_id=dataset.created_by.id,
                 created_by_type=dataset.created_by.type,
                 archived_at=dataset.archived_at,
+                schema_type=dataset.schema_type,
+                metadata=dataset.metadata,
+                updated_at=dataset.updated_at,
             )
         )
         return replace(dataset, seq=seq)
@@ -99,5 +105,7 @@ class SqlDatasets:
                 **naming(dataset.name, dataset.description, dataset.tags),
                 current_version_num=dataset.current_version_num,
                 archived_at=dataset.archived_at,
+                metadata=dataset.metadata,
+                updated_at=dataset.updated_at,
             )
         )

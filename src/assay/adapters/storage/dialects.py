@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Integer, NullType
+from sqlalchemy.types import Integer, NullType, Text
 
 from assay.adapters.storage.sqlite_connection import connect
 from assay.core.errors import AssayError, InvalidInput, NotConfigured, Unavailable
@@ -101,6 +101,24 @@ def _in_json(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
 def _any_of(element: one_of, compiler: SQLCompiler, **kw: Any) -> str:
     number, joined = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"{number} = ANY(CAST(string_to_array({joined}, ',') AS BIGINT[]))"
+
+
+class by_code_point(FunctionElement[str]):  # noqa: N801
+    """A text of any column as a sort key in the order of its code points, which PostgreSQL must be told."""
+
+    type = Text()
+    inherit_cache = True
+    name = "by_code_point"
+
+
+@compiles(by_code_point, "sqlite")
+def _as_it_is(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+@compiles(by_code_point, "postgresql")
+def _collated(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'{compiler.process(element.clauses, **kw)} COLLATE "C"'
 
 
 class Dialect(Protocol):

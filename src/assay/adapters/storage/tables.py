@@ -170,6 +170,9 @@ datasets = Table(
     Column("current_version_num", Integer, nullable=False),
     *_creation(),
     Column("archived_at", Moment),
+    Column("schema_type", Words),
+    Column("metadata", Document),
+    Column("updated_at", Moment),
     Index("ix_datasets_by_creation", "account_id", "created_at", "seq"),
 )
 
@@ -196,6 +199,8 @@ dataset_item_versions = Table(
     Column("updated_at", Moment, nullable=False),
     *_creation(),
     Column("removed_at", Moment),
+    Column("extra", Document),
+    Column("ended_at", Moment),
     Index("ix_dataset_item_versions_of_item", "item_seq", "start_version"),
 )
 
@@ -339,4 +344,75 @@ group_members = Table(
     PrimaryKeyConstraint("group_seq", "position"),
     UniqueConstraint("group_seq", "evaluation_seq"),
     Index("ix_group_members_of_evaluation", "evaluation_seq"),
+)
+
+application_setups = Table(
+    "application_setups",
+    metadata,
+    Column("evaluation_seq", SEQUENCE, ForeignKey("evaluations.seq"), primary_key=True, autoincrement=False),
+    Column("application_spec_id", Words, nullable=False),
+    Column("application_variant_id", Words),
+    Column("kind", Words, nullable=False),
+    Column("configuration", Document),
+    Column("configuration_id", Words),
+    Column("annotation_config", Document),
+    Column("question_annotation_configs", Document),
+    Column("metric_config", Document),
+    Column("dataset_id", Words),
+    Column("dataset_version", Integer),
+    Column("output_group_id", Words),
+    Column("job_id", Words),
+    Index("ix_application_setups_of_spec", "application_spec_id", "evaluation_seq"),
+)
+
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    _seq(),
+    Column("id", Words, nullable=False, unique=True),
+    Column("dataset_seq", SEQUENCE, ForeignKey("datasets.seq"), nullable=False),
+    Column("num", Integer, nullable=False),
+    Column("draft", Boolean, nullable=False),
+    Column("published_at", Moment),
+    *_creation(),
+    Column("archived_at", Moment),
+    UniqueConstraint("dataset_seq", "num"),
+)
+
+item_labels = Table(
+    "item_labels",
+    metadata,
+    Column("item_seq", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("evaluation_seq", SEQUENCE, nullable=False),
+    Column("application_spec_id", Words, nullable=False),
+    Column("dataset_id", Words, nullable=False),
+    Column("dataset_version", Words, nullable=False),
+    Column("test_case_id", Words, nullable=False),
+    Column("schema_type", Words, nullable=False),
+    Column("evaluation_data", Document, nullable=False),
+    Column("output_id", Words),
+    Column("status", Words, nullable=False),
+    Column("answers", Document),
+    Column("completed_at", Moment),
+    Column("annotated_by_id", Words),
+    Column("annotated_by_type", Words),
+    Column("edited_by_id", Words),
+    Column("edited_by_type", Words),
+    Column("audit_status", Words, nullable=False),
+    Column("audit_required", Boolean),
+    Column("audit_comment", Words),
+    Column("seconds_spent", BigInteger),
+    *_creation(),
+    Column("updated_at", Moment, nullable=False),
+    Index("ix_item_labels_of_evaluation", "evaluation_seq", "status"),
+)
+
+item_label_revisions = Table(
+    "item_label_revisions",
+    metadata,
+    _seq(),
+    Column("item_seq", SEQUENCE, nullable=False),
+    Column("invalidated_at", Moment, nullable=False),
+    Column("replaced", Document, nullable=False),
+    Index("ix_item_label_revisions_of_item", "item_seq", "seq"),
 )

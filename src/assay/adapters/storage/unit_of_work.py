@@ -1,13 +1,28 @@
 """One transaction and the repositories that act in it."""
 
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
+from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
+from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
+from assay.adapters.storage.test_case_results import SqlTestCaseResults
+from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
+from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.evaluation_configs import EvaluationConfig
+from assay.core.questions import Question, QuestionSet
+from assay.ports.application_storage import (
+    ApplicationEvaluationRepository,
+    DatasetVersionRepository,
+    TestCaseRepository,
+    TestCaseResultRepository,
+)
+from assay.ports.catalogue import Catalogue
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -32,3 +47,12 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
+        self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
+        self.questions: Catalogue[Question] = SqlQuestions(session)
+        self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
+        self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
+        self.test_cases: TestCaseRepository = SqlTestCases(session)
+        self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)

@@ -42,12 +42,46 @@ class JsonBody(Generic[Model]):
         self.model = model
         self.wrapper = wrapper
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The body's schema, for the document; see `api.shared.document.PLACEHOLDER`."""
+        return {"x-assay-ref": self.model.__name__}
+
     async def __call__(self, request: Request) -> Model:
         """The validated body. Raises TooLarge and InvalidInput."""
         body = await read_json_object(request)
         if self.wrapper is not None and isinstance(inner := body.get(self.wrapper), dict) and "name" not in body:
             body = inner
         return validate(self.model, body)
+
+
+class JsonArray(Generic[Model]):
+    """A dependency that reads a bare array: `body: Annotated[list[M], Depends(JsonArray(M))]`.
+
+    More than `most` items are refused. Each item goes through `prepared` before it is validated.
+    """
+
+    def __init__(self, model: type[Model], *, most: int) -> None:
+        self.model = model
+        self.most = most
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The body's schema, for the document."""
+        return {"type": "array", "items": {"x-assay-ref": self.model.__name__}, "maxItems": self.most}
+
+    def prepared(self, item: Any) -> Any:
+        """An item as it is to be validated."""
+        return item
+
+    async def __call__(self, request: Request) -> list[Model]:
+        """The validated items. Raises TooLarge, and InvalidInput with the index of the item that is wrong."""
+        value = await read_json(request)
+        if not isinstance(value, list):
+            raise InvalidInput.at(("body",), f"must be a JSON array, not {kind_of(value)}", type="list_type")
+        if len(value) > self.most:
+            raise InvalidInput.at(("body",), f"at most {self.most} items, not {len(value)}", type="too_long")
+        return [validate(self.model, self.prepared(each), ("body", index)) for index, each in enumerate(value)]
 
 
 def validate(model: type[Model], value: Any, loc: Loc = ("body",)) -> Model:
@@ -61,13 +95,19 @@ def validate(model: type[Model], value: Any, loc: Loc = ("body",)) -> Model:
         ) from None
 
 
-async def read_json_object(request: Request) -> dict[str, Any]:
-    """The request's body as a JSON object. Raises TooLarge over the server's limit, InvalidInput otherwise."""
+async def read_json(request: Request, *, when_empty: bytes = b"") -> Any:
+    """The request's body as a JSON value; `when_empty` stands for an empty one. Raises TooLarge over the
+    server's limit, InvalidInput for what `parse_json` refuses."""
     settings = settings_of(request)
     body = await read_bytes(request, settings.max_body_bytes)
-    value = parse_json(body, settings.max_json_depth)
+    return parse_json(body or when_empty, settings.max_json_depth)
+
+
+async def read_json_object(request: Request, *, when_empty: bytes = b"") -> dict[str, Any]:
+    """The request's body as a JSON object. Raises TooLarge over the server's limit, InvalidInput otherwise."""
+    value = await read_json(request, when_empty=when_empty)
     if not isinstance(value, dict):
-        raise InvalidInput.at(("body",), f"must be a JSON object, not {_kind(value)}", type="dict_type")
+        raise InvalidInput.at(("body",), f"must be a JSON object, not {kind_of(value)}", type="dict_type")
     return value
 
 
@@ -119,8 +159,9 @@ def parse_json(body: bytes | bytearray, max_depth: int) -> Any:
     return value
 
 
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+def kind_of(value: Any) -> str:
+    """A JSON value's kind in words, for messages."""
+    names = {list: "a list", dict: "an object", str: "text", bool: "true or false", int: "a number", float: "a number"}
     return names.get(type(value), "null")
 
 

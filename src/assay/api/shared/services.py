@@ -13,12 +13,19 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.questions import Questions, QuestionSets
+    from assay.services.test_case_results import TestCaseResults
+    from assay.services.test_cases import TestCases
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,15 @@ class ApiServices:
     datasets: "Datasets"
     groups: "Groups"
     dry_runs: "DryRuns"
+    application_specs: "ApplicationSpecs"
+    application_variants: "ApplicationVariants"
+    questions: "Questions"
+    question_sets: "QuestionSets"
+    evaluation_configs: "EvaluationConfigs"
+    application_evaluations: "ApplicationEvaluations"
+    dataset_versions: "DatasetVersions"
+    test_cases: "TestCases"
+    test_case_results: "TestCaseResults"
     task_types: Mapping[str, TaskType]
 
 

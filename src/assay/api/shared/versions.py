@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from assay.api.shared.bodies import JsonBody
+from assay.api.shared.bodies import JsonArray, JsonBody
 from assay.api.shared.errors import ERROR_RESPONSES, error_response
 from assay.core.errors import NotOffered
 
@@ -57,10 +57,9 @@ def describe_bodies(routes: tuple[BaseRoute, ...]) -> frozenset[type[BaseModel]]
         if not isinstance(route, APIRoute):
             continue
         for dependency in route.dependant.dependencies:
-            if isinstance(dependency.call, JsonBody):
-                model = dependency.call.model
-                models.add(model)
-                content = {"application/json": {"schema": {"x-assay-ref": model.__name__}}}
+            if isinstance(dependency.call, JsonBody | JsonArray):
+                models.add(dependency.call.model)
+                content = {"application/json": {"schema": dependency.call.schema}}
                 route.openapi_extra = {"requestBody": {"required": True, "content": content}}
     return frozenset(models)
 

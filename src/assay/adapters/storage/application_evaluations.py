@@ -1,0 +1,261 @@
+"""Evaluations as version 4 of the API sees them: with their setups, in any order, by page number."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, update
+
+from assay.adapters.storage.catalogue_tables import application_specs, application_variants
+from assay.adapters.storage.dialects import by_code_point
+from assay.adapters.storage.evaluations import SqlEvaluations
+from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.tables import (
+    Words,
+    application_setups,
+    datasets,
+    evaluation_datasets,
+    evaluations,
+    items,
+)
+from assay.core.application_evaluations import (
+    RESERVED_SPEC_NAME,
+    RESERVED_SPEC_PREFIX,
+    ApplicationEvaluation,
+    ApplicationSetup,
+    EvaluationQuery,
+    ResultCounts,
+)
+from assay.core.evaluations import Evaluation, EvaluationStatus
+from assay.core.paging import Slice, SortKey
+
+_evaluation, _setup = evaluations.c, application_setups.c
+_JOINED = evaluations.outerjoin(application_setups, _setup.evaluation_seq == _evaluation.seq)
+_spec_id = func.coalesce(
+    _setup.application_spec_id, literal(RESERVED_SPEC_PREFIX, Words()) + _evaluation.account_id, type_=Words()
+)
+
+
+def _name_of(table: Any, identifier: ColumnElement[Any]) -> ColumnElement[Any]:
+    return select(table.c.name).where(table.c.id == identifier).scalar_subquery()
+
+
+def _orders() -> Mapping[str, ColumnElement[Any]]:
+    linked = select(func.count()).where(evaluation_datasets.c.evaluation_seq == _evaluation.seq).scalar_subquery()
+    return {
+        "status": _evaluation.status,
+        "application_spec_id": _spec_id,
+        "application_spec": func.coalesce(_name_of(application_specs, _spec_id), RESERVED_SPEC_NAME),
+        "application_variant_id": _setup.application_variant_id,
+        "application_variant": _name_of(application_variants, _setup.application_variant_id),
+        "evaluation_config_id": _setup.configuration_id,
+        "evaluation_config_expanded": _setup.configuration_id,
+        "completed_at": case((_evaluation.status == "completed", _evaluation.finished_at)),
+        "total_test_case_result_count": _evaluation.item_total,
+        "test_case_results": _evaluation.item_total,
+        "completed_test_case_result_count": _evaluation.item_successful,
+        "annotation_config": by_code_point(_setup.annotation_config),
+        "question_id_to_annotation_config": by_code_point(_setup.question_annotation_configs),
+        "metric_config": by_code_point(_setup.metric_config),
+        "async_jobs": case((_setup.kind == "builder", 1), else_=0),
+        "evaluation_datasets": linked,
+        "id": _evaluation.id,
+        "created_at": _evaluation.created_at,
+        "account_id": _evaluation.account_id,
+        "created_by_user_id": _evaluation.created_by_id,
+        "created_by_user": _evaluation.created_by_id,
+        "created_by_identity_type": _evaluation.created_by_type,
+        "archived_at": _evaluation.archived_at,
+        "name": _evaluation.name,
+        "description": func.coalesce(_evaluation.description, ""),
+        "tags": by_code_point(_evaluation.metadata),
+        "evaluation_config": by_code_point(_setup.configuration),
+    }
+
+
+_NEWEST_FIRST = (_evaluation.created_at.desc(), _evaluation.seq.desc())
+
+
+class SqlApplicationEvaluations:
+    """Implements `ports.application_storage.ApplicationEvaluationRepository`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._evaluations = SqlEvaluations(session)
+
+    async def add(self, evaluation: Evaluation, setup: ApplicationSetup) -> ApplicationEvaluation:
+        """Add an evaluation with its setup, linked to the dataset that the setup names."""
+        linked = [setup.dataset_id] if setup.dataset_id else []
+        added = await self._evaluations.add(evaluation, linked)
+        await self._session.run(insert(application_setups).values(evaluation_seq=added.seq, **_columns(setup)))
+        return ApplicationEvaluation(added, setup)
+
+    async def get(
+        self, account_ids: Sequence[str], evaluation_id: str, *, include_archived: bool = True
+    ) -> ApplicationEvaluation | None:
+        """The evaluation with that id in one of the accounts; in a writing transaction it stays as it is."""
+        found = await self._evaluations.get(None, evaluation_id, include_archived=include_archived)
+        if found is None or found.account_id not in account_ids:
+            return None
+        return (await self._with_setups([found]))[0]
+
+    async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
+        """A part of the matching evaluations in the order asked for, and how many match."""
+        seqs, total = await self.select(query)
+        found = await self._evaluations.by_seq(seqs)
+        return Slice(await self._with_setups([found[seq] for seq in seqs]), total)
+
+    async def select(self, query: EvaluationQuery) -> tuple[Sequence[int], int]:
+        """The sequence numbers of that part, and how many match. The one place to answer from an index of
+        columns instead."""
+        conditions = self._conditions(query)
+        joined = any(key.field != "created_at" for key in query.page.order) or query.spec_id is not None
+        source = _JOINED if joined else evaluations
+        matching = select(_evaluation.seq).select_from(source).where(*conditions)
+        total = int((await self._session.rows(matching.with_only_columns(func.count())))[0][0])
+        if query.page.offset >= total:
+            return [], total
+        return [row[0] for row in await self._session.rows(self._part(matching, query, total))], total
+
+    def _part(self, matching: Select[Any], query: EvaluationQuery, total: int) -> Select[Any]:
+        """The rows asked for; the default order is read from its nearer end."""
+        beyond = total - query.page.offset - query.page.limit
+        if not query.page.order and 0 <= beyond < query.page.offset:
+            nearer = matching.add_columns(_evaluation.created_at)
+            nearer = nearer.order_by(_evaluation.created_at.asc(), _evaluation.seq.asc())
+            part = nearer.limit(query.page.limit).offset(beyond).subquery()
+            return select(part.c.seq).order_by(part.c.created_at.desc(), part.c.seq.desc())
+        return matching.order_by(*_order_by(query.page.order)).limit(query.page.limit).offset(query.page.offset)
+
+    def _conditions(self, query: EvaluationQuery) -> Sequence[ColumnElement[bool]]:
+        accounts = query.account_ids
+        one = len(accounts) == 1
+        conditions = [_evaluation.account_id == accounts[0] if one else _evaluation.account_id.in_(accounts)]
+        if not query.include_archived:
+            conditions.append(_evaluation.archived_at.is_(None))
+        if query.spec_id is not None:
+            conditions.append(_spec_id == query.spec_id)
+        return conditions
+
+    async def save(self, changed: ApplicationEvaluation) -> None:
+        """Write what a user edits of the evaluation and of its setup; never status or counts."""
+        await self._evaluations.save(changed.evaluation)
+        if changed.setup is not None:
+            await self._session.run(
+                update(application_setups)
+                .where(_setup.evaluation_seq == changed.evaluation.seq)
+                .values(**_columns(changed.setup))
+            )
+
+    async def settle(
+        self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
+    ) -> None:
+        """Write the counts of results and what they mean for the status, and the columns of the rows."""
+        await self._session.run(
+            update(evaluations)
+            .where(_evaluation.seq == evaluation.seq)
+            .values(
+                item_total=counts.total,
+                item_successful=counts.completed,
+                item_failed=counts.failed,
+                status=str(status),
+                finished_at=finished_at,
+                column_names=list(evaluation.column_names),
+            )
+        )
+
+    async def link(self, evaluation: Evaluation, dataset_ids: Sequence[str]) -> None:
+        """Link datasets that are not linked yet."""
+        linked = {dataset.id for dataset in evaluation.datasets}
+        fresh = [dataset_id for dataset_id in dict.fromkeys(dataset_ids) if dataset_id not in linked]
+        if not fresh:
+            return
+        rows = await self._session.rows(select(datasets.c.id, datasets.c.seq).where(datasets.c.id.in_(fresh)))
+        seqs = dict(map(tuple, rows))
+        links = [
+            {"evaluation_seq": evaluation.seq, "position": len(linked) + number, "dataset_seq": seqs[dataset_id]}
+            for number, dataset_id in enumerate(fresh)
+        ]
+        await self._session.run(insert(evaluation_datasets), links)
+
+    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
+        """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
+        await self._set_archived(self._using(dataset_id), _evaluation.archived_at.is_(None), at, at)
+
+    async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:
+        """Undo `archive_of_dataset`, for exactly what it archived."""
+        await self._set_archived(self._using(dataset_id), _evaluation.archived_at == archived_at, None, at)
+
+    @staticmethod
+    def _using(dataset_id: str) -> Select[Any]:
+        return (
+            select(evaluation_datasets.c.evaluation_seq)
+            .join(datasets, datasets.c.seq == evaluation_datasets.c.dataset_seq)
+            .join(application_setups, _setup.evaluation_seq == evaluation_datasets.c.evaluation_seq)
+            .where(datasets.c.id == dataset_id)
+        )
+
+    async def _set_archived(
+        self, using: Select[Any], which: ColumnElement[bool], archived_at: datetime | None, at: datetime
+    ) -> None:
+        found = await self._session.rows(select(_evaluation.seq).where(_evaluation.seq.in_(using), which))
+        for some in slices([row[0] for row in found]):
+            of_items = items.c.archived_at.is_(None) if archived_at else items.c.archived_at.is_not(None)
+            await self._session.run(
+                update(items).where(items.c.evaluation_seq.in_(some), of_items).values(archived_at=archived_at)
+            )
+            await self._session.run(
+                update(evaluations).where(_evaluation.seq.in_(some)).values(archived_at=archived_at, updated_at=at)
+            )
+
+    async def _with_setups(self, found: Sequence[Evaluation]) -> Sequence[ApplicationEvaluation]:
+        setups: dict[int, ApplicationSetup] = {}
+        for some in slices([evaluation.seq for evaluation in found]):
+            statement = select(application_setups).where(_setup.evaluation_seq.in_(some))
+            for row in await self._session.rows(statement):
+                setups[row.evaluation_seq] = _to_setup(row)
+        return [ApplicationEvaluation(evaluation, setups.get(evaluation.seq)) for evaluation in found]
+
+
+def _order_by(sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
+    known = _orders()
+    order: list[ColumnElement[Any]] = []
+    for key in sort:
+        column = known[key.field]
+        missing = case((column.is_(None), 1), else_=0)
+        order.extend((missing.desc(), column.desc()) if key.descending else (missing.asc(), column.asc()))
+    return [*order, *_NEWEST_FIRST]
+
+
+def _columns(setup: ApplicationSetup) -> dict[str, Any]:
+    return {
+        "application_spec_id": setup.spec_id,
+        "application_variant_id": setup.variant_id,
+        "kind": setup.kind,
+        "configuration": setup.configuration,
+        "configuration_id": setup.configuration_id,
+        "annotation_config": setup.annotation_config,
+        "question_annotation_configs": setup.question_annotation_configs,
+        "metric_config": setup.metric_config,
+        "dataset_id": setup.dataset_id,
+        "dataset_version": setup.dataset_version,
+        "output_group_id": setup.output_group_id,
+        "job_id": setup.job_id,
+    }
+
+
+def _to_setup(row: Row[Any]) -> ApplicationSetup:
+    return ApplicationSetup(
+        spec_id=row.application_spec_id,
+        kind=row.kind,
+        variant_id=row.application_variant_id,
+        configuration=row.configuration,
+        configuration_id=row.configuration_id,
+        annotation_config=row.annotation_config,
+        question_annotation_configs=row.question_annotation_configs,
+        metric_config=row.metric_config,
+        dataset_id=row.dataset_id,
+        dataset_version=row.dataset_version,
+        output_group_id=row.output_group_id,
+        job_id=row.job_id,
+    )

@@ -1,0 +1,162 @@
+"""Storage of evaluations of applications, their datasets' snapshots and test cases, and their results.
+
+Conventions as in `ports.storage`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, ResultCounts
+from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
+from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.paging import NumberedPage, Slice
+from assay.core.test_case_results import TestCaseResult
+
+
+class ApplicationEvaluationRepository(Protocol):
+    """Every evaluation of an account, whichever version made it, with its setup if it has one."""
+
+    async def add(self, evaluation: Evaluation, setup: ApplicationSetup) -> ApplicationEvaluation:
+        """Add an evaluation with its setup, linked to the dataset that the setup names."""
+        ...
+
+    async def get(
+        self, account_ids: Sequence[str], evaluation_id: str, *, include_archived: bool = True
+    ) -> ApplicationEvaluation | None:
+        """The evaluation with that id in one of the accounts. In a writing transaction nobody else changes it
+        before this one ends."""
+        ...
+
+    async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
+        """A page of the matching evaluations."""
+        ...
+
+    async def select(self, query: EvaluationQuery) -> tuple[Sequence[int], int]:
+        """The sequence numbers of that page, in order, and how many match."""
+        ...
+
+    async def save(self, changed: ApplicationEvaluation) -> None:
+        """Write what a user edits of the evaluation and of its setup; never status or counts."""
+        ...
+
+    async def settle(
+        self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
+    ) -> None:
+        """Write the counts of results, the status and the time that they give, and the evaluation's columns."""
+        ...
+
+    async def link(self, evaluation: Evaluation, dataset_ids: Sequence[str]) -> None:
+        """Link datasets that are not linked yet; `evaluation.datasets` are those that are."""
+        ...
+
+    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
+        """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
+        ...
+
+    async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:
+        """Undo `archive_of_dataset`, for exactly what it archived."""
+        ...
+
+
+class TestCaseRepository(Protocol):
+    """Items of datasets, by page number."""
+
+    async def list(
+        self, dataset_id: str, page: NumberedPage, *, version: int | None = None, include_archived: bool = False
+    ) -> Slice[DatasetItem]:
+        """A page of a dataset's items as of a version, or now, oldest first; with include_archived removed ones
+        too."""
+        ...
+
+    async def get_many(self, item_ids: Sequence[str], version: int) -> Mapping[str, DatasetItem]:
+        """The items with those ids as of a version, of whatever dataset."""
+        ...
+
+    async def counts(self, dataset_ids: Sequence[str]) -> Mapping[str, int]:
+        """How many items each dataset has now; datasets without any are absent."""
+        ...
+
+    async def purge(self, item: DatasetItem) -> None:
+        """Remove an item from every version."""
+        ...
+
+
+class DatasetVersionRepository(Protocol):
+    """Snapshots of datasets that hold test cases."""
+
+    async def list_datasets(
+        self, account_ids: Sequence[str], page: NumberedPage, *, include_archived: bool = False
+    ) -> Slice[Dataset]:
+        """A page of the accounts' datasets, newest first."""
+        ...
+
+    async def add(self, dataset: Dataset, version: DatasetVersion) -> None:
+        """Add a snapshot."""
+        ...
+
+    async def get(self, dataset: Dataset, version_id: str) -> DatasetVersion | None:
+        """The dataset's snapshot with that id."""
+        ...
+
+    async def get_num(self, dataset: Dataset, num: int) -> DatasetVersion | None:
+        """The dataset's snapshot with that number."""
+        ...
+
+    async def newest(self, dataset: Dataset, *, published: bool = False) -> DatasetVersion | None:
+        """The dataset's newest snapshot, or newest published one."""
+        ...
+
+    async def publish(self, version: DatasetVersion) -> None:
+        """Write a snapshot's `draft` and `published_at`."""
+        ...
+
+    async def list(self, dataset: Dataset, page: NumberedPage) -> Slice[DatasetVersion]:
+        """A page of the dataset's snapshots, by number."""
+        ...
+
+
+class TestCaseResultRepository(Protocol):
+    """Results of evaluations that have a setup."""
+
+    async def add(
+        self, evaluation: Evaluation, results: Sequence[TestCaseResult], rows: Sequence[Mapping[str, Any]]
+    ) -> Sequence[TestCaseResult]:
+        """Add results in order, each with its item's row; returns them with their seq. Touches no counter."""
+        ...
+
+    async def get(self, evaluation: Evaluation, result_id: str) -> TestCaseResult | None:
+        """The evaluation's result with that id."""
+        ...
+
+    async def list(
+        self,
+        evaluation: Evaluation,
+        page: NumberedPage,
+        *,
+        version: str | None = None,
+        include_archived: bool = False,
+    ) -> Slice[TestCaseResult]:
+        """A page of the evaluation's results, oldest first; `version`: those of that dataset version."""
+        ...
+
+    async def list_items(
+        self, evaluation: Evaluation, page: NumberedPage, *, include_archived: bool = False
+    ) -> Slice[Item]:
+        """A page of any evaluation's items, with their tasks' results, in order."""
+        ...
+
+    async def replace(
+        self, before: TestCaseResult, after: TestCaseResult, row: Mapping[str, Any] | None, at: datetime
+    ) -> None:
+        """Write a new revision and keep the one before, invalidated at `at`. `row`: the item's new row, if it
+        changes. Touches no counter."""
+        ...
+
+    async def revisions(self, result: TestCaseResult) -> Sequence[TestCaseResult]:
+        """The revisions that newer ones replaced, oldest first."""
+        ...
+
+    async def last_completed(self, evaluation_seq: int) -> datetime | None:
+        """When the last of the completed results completed."""
+        ...
