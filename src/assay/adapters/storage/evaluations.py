@@ -7,14 +7,17 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, insert, select, text, update
 
+from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.datasets import naming, to_dataset
-from assay.adapters.storage.paging import Listing, null_last, page_rows, text_conditions
+from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
 from assay.adapters.storage.session import Session, slices
 from assay.adapters.storage.tables import datasets, evaluation_datasets, evaluations, results
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
+from assay.core.filters import Filter, MetadataKey, MetadataKeys
 from assay.core.identity import Identity
 from assay.core.paging import Page, PageRequest
+from assay.core.selection import Selection, Sort
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import TextFilter
 
@@ -60,6 +63,8 @@ class SqlEvaluations:
                 skip_prefilled_rows=evaluation.skip_prefilled_rows,
             )
         )
+        gone = evaluation.archived_at is not None
+        self._session.changes.note(seq, evaluation.account_id, active=not gone, archived=gone)
         linked = await self._link(seq, evaluation.account_id, dataset_ids)
         return replace(evaluation, seq=seq, datasets=linked)
 
@@ -90,15 +95,46 @@ class SqlEvaluations:
             return None
         return (await self._complete([row]))[0]
 
-    async def list(self, account_id: str, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
-        """A page of the account's evaluations, with their datasets."""
+    async def list(
+        self, account_id: str, page: PageRequest, where: TextFilter, filters: Sequence[Filter] = ()
+    ) -> Page[Evaluation]:
+        """A page of the account's evaluations, with their datasets.
+
+        In order of creation the database has an index and the writers have counted; anything else, and its
+        total, is found in memory.
+        """
+        if page.sort_by not in _ORDERS:
+            raise unknown_order(page.sort_by, _ORDERS)
+        if filters or (not self._session.writing and (where.name or where.tags or page.sort_by != "created_at")):
+            return await self._selected(account_id, _selection(page, where, filters), page_cursor(page))
         members = select(*_COLUMNS).where(evaluations.c.account_id == account_id)
         matches = members.where(*text_conditions(evaluations, where))
         if not where.include_archived:
             matches = matches.where(evaluations.c.archived_at.is_(None))
         listing = Listing(matches, members, evaluations.c.id, _ORDERS)
-        rows, total, has_more = await page_rows(self._session, listing, page)
+        total = None
+        if not self._session.writing:
+            counts = await read_counts(self._session, account_id)
+            total = counts.active + (counts.archived if where.include_archived else 0)
+        rows, total, has_more = await page_rows(self._session, listing, page, total)
         return Page(await self._complete(rows), total, has_more)
+
+    async def select(self, account_id: str, selection: Selection) -> Page[Evaluation]:
+        """A page by number of the account's evaluations, in any order; with their datasets."""
+        return await self._selected(account_id, selection, None)
+
+    async def _selected(
+        self, account_id: str, selection: Selection, cursor: tuple[str, str] | None
+    ) -> Page[Evaluation]:
+        async with self._session.indexes.select(self._session, account_id, selection, cursor) as (found, live):
+            rows = await SqlEvaluations(live).by_seq(found.seqs)
+        return Page([rows[seq] for seq in found.seqs], found.total, found.has_more)
+
+    async def metadata_keys(self, account_id: str, *, include_archived: bool = False) -> MetadataKeys:
+        """The keys of the account's metadata that filters can name, by name."""
+        keys, complete = await self._session.indexes.keys(self._session, account_id, include_archived=include_archived)
+        described = [MetadataKey(name, sum(types.values()), types, values) for name, types, values in keys]
+        return MetadataKeys(sorted(described, key=lambda each: each.name), complete)
 
     async def get_many(self, account_id: str, evaluation_ids: Sequence[str]) -> Mapping[str, Evaluation]:
         """The account's unarchived ones among these, by id, with their datasets."""
@@ -121,8 +157,13 @@ class SqlEvaluations:
 
     async def save(self, evaluation: Evaluation) -> None:
         """Write what a user edits; never progress or status."""
-        statement = update(evaluations).where(evaluations.c.id == evaluation.id)
-        await self._session.run(statement.values(**_editable(evaluation)))
+        chosen = evaluations.c.id == evaluation.id
+        before = await self._session.row(select(evaluations.c.archived_at).where(chosen))
+        if before is None:
+            return
+        await self._session.run(update(evaluations).where(chosen).values(**_editable(evaluation)))
+        more = (evaluation.archived_at is not None) - (before.archived_at is not None)
+        self._session.changes.note(evaluation.seq, evaluation.account_id, active=-more, archived=more)
 
     async def set_status(
         self,
@@ -143,10 +184,14 @@ class SqlEvaluations:
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if only_if is not None:
             statement = statement.where(evaluations.c.status == str(only_if))
-        return (await self._session.run(statement.values(**values))).rowcount > 0
+        changed = (await self._session.run(statement.values(**values))).rowcount > 0
+        if changed:
+            self._session.changes.note(evaluation_seq)
+        return changed
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
         """Add to the counters."""
+        self._session.changes.note(evaluation_seq)
         await self._session.run(
             _ADD_PROGRESS,
             {"seq": evaluation_seq, "successful": successful, "failed": failed, "errors": errors},
@@ -155,6 +200,7 @@ class SqlEvaluations:
     async def recount(self, evaluation_seq: int, aliases: Sequence[str]) -> None:
         """Set the counters from the stored results, with every writer of progress waiting outside."""
         await self._session.row(select(evaluations.c.seq).where(evaluations.c.seq == evaluation_seq))
+        self._session.changes.note(evaluation_seq)
         wanted = list(dict.fromkeys(aliases))
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if not wanted:
@@ -194,6 +240,18 @@ class SqlEvaluations:
             for row in await self._session.rows(statement):
                 linked.setdefault(row.evaluation_seq, []).append(to_dataset(row))
         return [_to_evaluation(row, tuple(linked.get(row.seq, ()))) for row in rows]
+
+
+def _selection(page: PageRequest, where: TextFilter, filters: Sequence[Filter]) -> Selection:
+    return Selection(
+        tuple(filters),
+        where.name,
+        where.tags,
+        where.include_archived,
+        (Sort(page.sort_by, page.sort_order == "desc"),),
+        page.limit,
+        backwards=page.ending_before is not None,
+    )
 
 
 _ADD_PROGRESS = text(

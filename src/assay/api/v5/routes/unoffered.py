@@ -24,10 +24,7 @@ FAMILIES = (
 )
 """First path segments of which nothing is there."""
 
-CALLS = (
-    ("POST", "/evaluations/filter"),
-    ("GET", "/evaluation-groups/{group_id}/schema"),
-)
+CALLS = (("GET", "/evaluation-groups/{group_id}/schema"),)
 """Single calls of families that are there; a route that is defined elsewhere for the same call wins."""
 
 router = version_router("/v5", "Left out")
