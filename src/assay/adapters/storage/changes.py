@@ -70,7 +70,7 @@ async def record(session: "Session") -> None:
     unknown = [seq for seq, account_id in changes.accounts.items() if account_id is None]
     if unknown:
         found = select(evaluations.c.seq, evaluations.c.account_id).where(evaluations.c.seq.in_(unknown))
-        changes.accounts.update({seq: account_id for seq, account_id in await session.rows(found)})
+        changes.accounts.update(dict(await session.pairs(found)))
     by_account: dict[str, list[int]] = {}
     for seq, account_id in changes.accounts.items():
         if account_id is not None:

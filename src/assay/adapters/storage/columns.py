@@ -4,6 +4,7 @@ A number lies in an array of doubles; any other value is a code into the column'
 column that few rows have keeps the positions of those rows; one that many rows have is aligned with all rows.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,6 +53,12 @@ class Growing:
         start = self.length
         self.grow(start + len(added))
         self._data[start : self.length] = added
+
+    def put(self, length: int, pairs: Sequence[tuple[int, Any]]) -> None:
+        """Grow to that length and set values at their places."""
+        self.grow(length)
+        places, values = zip(*pairs, strict=True)
+        self.values[list(places)] = values
 
     def replace(self, values: Array) -> None:
         """Become these values."""
@@ -165,34 +172,20 @@ class Column:
             self._positions.extend(positions)
             places = range(start, self._positions.length)
         length = rows if self._positions is None else self._positions.length
-        numeric = [type(value) is float for value in values]
-        if any(numeric):
-            self._numbers = self._set(self._numbers, np.float64, np.nan, length, places, values, numeric, True)
-        if not all(numeric):
-            self._codes = self._set(self._codes, np.int32, _NOTHING, length, places, values, numeric, False)
+        pairs = list(zip(places, values, strict=True))
+        numbers = [(place, value) for place, value in pairs if type(value) is float]
+        if numbers:
+            self._numbers = self._numbers or Growing(np.float64, np.nan)
+            self._numbers.put(length, numbers)
+        if len(numbers) < len(pairs):
+            self._codes = self._codes or Growing(np.int32, _NOTHING)
+            self._codes.put(length, [pair for pair in pairs if type(pair[1]) is not float] if numbers else pairs)
         for each in (self._codes, self._numbers):
             if each is not None:
                 each.grow(length)
         held = self._positions
         if held is not None and held.length >= DENSE_FROM and held.length * DENSE_SHARE >= rows:
             self._align(rows)
-
-    @staticmethod
-    def _set(
-        array: Growing | None,
-        dtype: Any,
-        fill: Any,
-        length: int,
-        places: Sequence[int],
-        values: Sequence[int | float],
-        numeric: Sequence[bool],
-        kind: bool,
-    ) -> Growing:
-        array = array or Growing(dtype, fill)
-        array.grow(length)
-        here = [place for place, number in zip(places, numeric, strict=True) if number is kind]
-        array.values[here] = [value for value, number in zip(values, numeric, strict=True) if number is kind]
-        return array
 
     def forget(self, positions: Array) -> None:
         """Rows at these positions have no value any more."""
@@ -287,7 +280,7 @@ def _compare_as_text(numbers: Array, operator: Operator, wanted: Value) -> Mask:
     distinct, places = np.unique(numbers, return_inverse=True)
     passing = np.zeros(len(distinct), np.bool_)
     for place, number in enumerate(distinct.tolist()):
-        if number == number:  # not NaN
+        if not math.isnan(number):
             stored = Value(as_text(number), number=number)
             passing[place] = at_least(stored, wanted) if operator is Operator.AT_LEAST else at_least(wanted, stored)
     return passing[places]

@@ -198,8 +198,7 @@ class AccountIndex:
             found = np.zeros(len(self), np.bool_)
             places = [self._position(seq) for seq in passing[each]]
             found[[place for place in places if place is not None]] = True
-            return found
-        if each.key == TAG:
+        elif each.key == TAG:
             found = self._tags.mask(operator, folded_values(each.values))
         elif each.key == STATUS:
             found = self._status.mask(len(self), operator, each.values)
