@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, insert, select, text, update
+from sqlalchemy import BigInteger, Row, Text, case, func, insert, select, text, type_coerce, update
 
 from assay.adapters.storage.changes import read_counts
+from assay.adapters.storage.codec import from_micros, load_json
 from assay.adapters.storage.datasets import naming, to_dataset
 from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
 from assay.adapters.storage.session import Session, slices
-from assay.adapters.storage.tables import datasets, evaluation_datasets, evaluations, results
+from assay.adapters.storage.tables import Document, Moment, Words, datasets, evaluation_datasets, evaluations, results
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.filters import Filter, MetadataKey, MetadataKeys
@@ -30,7 +31,13 @@ _ORDERS = {
     "error_count": (evaluations.c.error_count, evaluations.c.seq),
     "id": (evaluations.c.id,),
 }
-_COLUMNS = [column for column in evaluations.c if column.name not in ("name_folded", "tags_folded")]
+_RAW: Mapping[type[Any], type[Any]] = {Moment: BigInteger, Document: Text, Words: Text}
+_COLUMNS: Sequence[Any] = [
+    type_coerce(column, _RAW.get(type(column.type), type(column.type))).label(column.name)
+    for column in evaluations.c
+    if column.name not in ("name_folded", "tags_folded")
+]
+"""What an evaluation is made of, in the order of the table, without any conversion on the way."""
 
 
 class SqlEvaluations:
@@ -230,7 +237,7 @@ class SqlEvaluations:
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Evaluation]:
         linked: dict[int, list[Dataset]] = {}
-        for some in slices([row.seq for row in rows]):
+        for some in slices([row[0] for row in rows]):
             statement = (
                 select(evaluation_datasets.c.evaluation_seq, *datasets.c)
                 .join_from(evaluation_datasets, datasets, evaluation_datasets.c.dataset_seq == datasets.c.seq)
@@ -239,7 +246,7 @@ class SqlEvaluations:
             )
             for row in await self._session.rows(statement):
                 linked.setdefault(row.evaluation_seq, []).append(to_dataset(row))
-        return [_to_evaluation(row, tuple(linked.get(row.seq, ()))) for row in rows]
+        return [_to_evaluation(row, tuple(linked.get(row[0], ()))) for row in rows]
 
 
 def _selection(page: PageRequest, where: TextFilter, filters: Sequence[Filter]) -> Selection:
@@ -273,28 +280,32 @@ def _editable(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _to_evaluation(row: Row[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+def _to_evaluation(row: Sequence[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+    """The evaluation of a row of `_COLUMNS`, which come as the driver gives them: a page of groups has hundreds."""
+    seq, identifier, account_id, name, description, tags, document, tasks, status, reason, *rest = row
+    total, successful, failed, errors, has_job, created_at, created_by_id, created_by_type, updated_at, *rest = rest
+    archived_at, started_at, finished_at, column_names, taxonomy, skip_prefilled_rows = rest
     return Evaluation(
-        id=row.id,
-        seq=row.seq,
-        account_id=row.account_id,
-        name=row.name,
-        description=row.description,
-        tags=tuple(row.tags),
-        metadata=row.metadata,
-        tasks=tuple(TaskSpec(**task) for task in row.tasks),
-        status=EvaluationStatus(row.status),
-        status_reason=row.status_reason,
-        progress=Progress(row.item_total, row.item_successful, row.item_failed, row.error_count),
-        has_job=row.has_job,
-        created_at=row.created_at,
-        created_by=Identity(row.created_by_id, row.created_by_type),
-        updated_at=row.updated_at,
-        archived_at=row.archived_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+        id=identifier,
+        seq=seq,
+        account_id=account_id,
+        name=name,
+        description=description,
+        tags=tuple(load_json(tags)),
+        metadata=None if document is None else load_json(document),
+        tasks=tuple([TaskSpec(each["task_type"], each["alias"], each["configuration"]) for each in load_json(tasks)]),
+        status=EvaluationStatus(status),
+        status_reason=reason,
+        progress=Progress(total, successful, failed, errors),
+        has_job=bool(has_job),
+        created_at=from_micros(created_at),
+        created_by=Identity(created_by_id, created_by_type),
+        updated_at=from_micros(updated_at),
+        archived_at=None if archived_at is None else from_micros(archived_at),
+        started_at=None if started_at is None else from_micros(started_at),
+        finished_at=None if finished_at is None else from_micros(finished_at),
         datasets=linked,
-        column_names=tuple(row.column_names),
-        taxonomy=row.taxonomy,
-        skip_prefilled_rows=row.skip_prefilled_rows,
+        column_names=tuple(load_json(column_names)),
+        taxonomy=None if taxonomy is None else load_json(taxonomy),
+        skip_prefilled_rows=bool(skip_prefilled_rows),
     )
