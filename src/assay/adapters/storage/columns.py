@@ -21,7 +21,11 @@ DENSE_FROM = 1024
 DENSE_SHARE = 4
 """A column is aligned with all rows once one row in this many has a value."""
 
+KINDS = ("text", "number", "date", "boolean")
+"""What values can be, as metadata keys are described."""
+
 _NOTHING = -1
+_FEW = 8
 
 
 class Growing:
@@ -65,14 +69,23 @@ class Growing:
         self._data, self.length = values.astype(self._data.dtype), len(values)
 
 
+def _kind(value: Value) -> int:
+    if value.moment is not None:
+        return KINDS.index("date")
+    if value.number is not None:
+        return KINDS.index("number")
+    return KINDS.index("boolean" if value.text in ("true", "false") else "text")
+
+
 class Distinct:
     """The distinct values of a column that are no plain numbers, by code: their texts, and which are moments, or
     whole numbers that a double cannot hold."""
 
-    __slots__ = ("_arrays", "_code_of", "exact", "moments", "texts")
+    __slots__ = ("_arrays", "_code_of", "exact", "kinds", "moments", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.kinds = bytearray()
         self.moments: dict[int, int] = {}
         self.exact: dict[int, int] = {}
         self._code_of: dict[str | int, int | float] = {}
@@ -100,6 +113,7 @@ class Distinct:
             return float(value.number)
         code = len(self.texts)
         self.texts.append(value.text)
+        self.kinds.append(_kind(value))
         if isinstance(value.number, int):
             self.exact[code] = value.number
         if value.moment is not None:
@@ -223,7 +237,7 @@ class Column:
                 else self.distinct.among(wanted)
             )
             if by_code.any():
-                passing = by_code[codes]
+                passing = _looked_up(codes, by_code)
         if numbers is not None:
             also = _compare_numbers(numbers, operator, wanted)
             passing = also if passing is None else passing | also
@@ -257,6 +271,18 @@ class Column:
             counted = np.bincount(some[some >= 0], minlength=len(counted))
         present = np.empty(0) if numbers is None else numbers[here]
         return counted, present[~np.isnan(present)]
+
+
+def _looked_up(codes: Array, by_code: Array) -> Mask:
+    """`by_code` of each code. For few codes as many comparisons are quicker than a look into a table each."""
+    chosen = np.flatnonzero(by_code)
+    if len(chosen) > _FEW:
+        found: Mask = by_code[codes]
+        return found
+    passing: Mask = codes == chosen[0]
+    for code in chosen[1:]:
+        passing |= codes == code
+    return passing
 
 
 def _compare_numbers(numbers: Array, operator: Operator, wanted: Sequence[Value]) -> Mask:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.adapters.storage.columns import Array, Column, Growing, Mask, TagColumn
+from assay.adapters.storage.columns import KINDS, Array, Column, Growing, Mask, TagColumn
 from assay.core.filters import NEGATIONS, STATUS, TAG, Filter, as_text, flatten, folded_values
 from assay.core.folding import fold
 from assay.core.selection import Found, Selection, Sort
@@ -24,6 +24,8 @@ LONGEST_TEXT = 1_000
 MERGED_AT_MOST = 2_000
 """Rows that are moved within a kept order one by one; with more, the order is made anew."""
 KEPT_SELECTIONS = 4
+KEPT_ORDERS = 12
+"""Orders and answers kept: 4 bytes each an evaluation."""
 
 _ACTIVE, _ARCHIVED, _GONE = 0, 1, 2
 _LAST_NUMBER = 2**63 - 1
@@ -48,6 +50,19 @@ class _Order:
 
     positions: Array
     touched: set[int] = field(default_factory=set)
+    plain: bool = False
+
+    def among(self, mask: Mask) -> Array:
+        """The positions in a mask, in this order."""
+        if self.plain:
+            return np.flatnonzero(mask).astype(np.int32)
+        return self.positions[mask[self.positions]]
+
+    def settle(self) -> "_Order":
+        """Notice whether it is the order of the positions themselves, as that of creation mostly is."""
+        self.touched.clear()
+        self.plain = bool((self.positions[:-1] < self.positions[1:]).all())
+        return self
 
 
 class AccountIndex:
@@ -241,8 +256,7 @@ class AccountIndex:
         found = self._kept.pop(key, None)
         if found is None:
             mask = self.mask(selection, passing)
-            order = self._order(selection.sort)
-            found = order[mask[order]]
+            found = self._order(selection.sort).among(mask)
             while len(self._kept) >= KEPT_SELECTIONS:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = found
@@ -257,14 +271,16 @@ class AccountIndex:
         """Make an order now; may be called in another thread while nobody else uses the index."""
         self._order(sort)
 
-    def _order(self, sort: tuple[Sort, ...]) -> Array:
+    def _order(self, sort: tuple[Sort, ...]) -> _Order:
         order = self._orders.get(sort)
         if order is None or len(order.touched) > MERGED_AT_MOST:
-            order = self._orders[sort] = _Order(self._sorted(sort))
+            while len(self._orders) >= KEPT_ORDERS:
+                del self._orders[next(iter(self._orders))]
+            order = self._orders[sort] = _Order(self._sorted(sort)).settle()
         elif order.touched:
             order.positions = self._merged(sort, order)
-            order.touched.clear()
-        return order.positions
+            order.settle()
+        return order
 
     def _sorted(self, sort: tuple[Sort, ...]) -> Array:
         """All positions in the order of some columns, the sequence number last."""
@@ -321,29 +337,24 @@ class AccountIndex:
 
 
 MOST_VALUES = 50
+"""Different values of a key up to which they are counted one by one."""
+_SAMPLE = 2_000
 
 
 def _describe(column: Column, rows: int, shown: Mask) -> tuple[dict[str, int], dict[str, int] | None]:
+    """How often a column's values are of each kind, and each value if there are few."""
     counts, numbers = column.count(rows, shown)
-    types: dict[str, int] = {}
-    words: dict[str, int] | None = {}
-    for code in np.flatnonzero(counts).tolist():
-        text, count = column.distinct.texts[code], int(counts[code])
-        kind = "number" if code in column.distinct.exact else "date" if code in column.distinct.moments else "text"
-        kind = "boolean" if text in ("true", "false") else kind
-        types[kind] = types.get(kind, 0) + count
-        if words is not None:
-            words[text] = count
-            words = words if len(words) <= MOST_VALUES else None
-    if len(numbers):
-        types["number"] = types.get("number", 0) + len(numbers)
-        distinct, often = np.unique(numbers, return_counts=True)
-        if words is not None and len(words) + len(distinct) <= MOST_VALUES:
-            for number, count in zip(distinct.tolist(), often.tolist(), strict=True):
-                words[as_text(number)] = count
-        else:
-            words = None
-    return types, words
+    often = np.bincount(np.frombuffer(bytes(column.distinct.kinds), np.uint8), counts, len(KINDS)).astype(np.int64)
+    often[KINDS.index("number")] += len(numbers)
+    types = {kind: int(count) for kind, count in zip(KINDS, often, strict=True) if count}
+    present = np.flatnonzero(counts)
+    if len(present) > MOST_VALUES or len(np.unique(numbers[:_SAMPLE])) > MOST_VALUES:
+        return types, None
+    distinct, times = np.unique(numbers, return_counts=True)
+    if len(present) + len(distinct) > MOST_VALUES:
+        return types, None
+    values = {column.distinct.texts[code]: int(counts[code]) for code in present.tolist()}
+    return types, values | {as_text(n): count for n, count in zip(distinct.tolist(), times.tolist(), strict=True)}
 
 
 def _number_key(value: Any) -> int:

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import BigInteger, Row, Text, case, func, insert, select, text, type_coerce, update
 
 from assay.adapters.storage.changes import read_counts
-from assay.adapters.storage.codec import from_micros, load_json
+from assay.adapters.storage.codec import from_micros, is_storable, load_json
 from assay.adapters.storage.datasets import naming, to_dataset
 from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
 from assay.adapters.storage.session import Session, slices
 from assay.adapters.storage.tables import Document, Moment, Words, datasets, evaluation_datasets, evaluations, results
 from assay.core.datasets import Dataset
+from assay.core.errors import InvalidInput
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.filters import Filter, MetadataKey, MetadataKeys
 from assay.core.identity import Identity
@@ -112,6 +113,8 @@ class SqlEvaluations:
         """
         if page.sort_by not in _ORDERS:
             raise unknown_order(page.sort_by, _ORDERS)
+        if not all(map(is_storable, (where.name or "", *where.tags))):
+            raise InvalidInput.at(("text",), "text may not hold NUL characters or lone surrogates")
         if filters or (not self._session.writing and (where.name or where.tags or page.sort_by != "created_at")):
             return await self._selected(account_id, _selection(page, where, filters), page_cursor(page))
         members = select(*_COLUMNS).where(evaluations.c.account_id == account_id)
