@@ -327,6 +327,15 @@ groups = Table(
     Column("deleted_at", Moment),
     Index("ix_groups_by_creation", "account_id", "created_at", "seq"),
 )
+_present = groups.c.deleted_at.is_(None)
+Index(
+    "ix_groups_present_by_creation",
+    groups.c.account_id,
+    groups.c.created_at,
+    groups.c.seq,
+    sqlite_where=_present,
+    postgresql_where=_present,
+)
 
 group_members = Table(
     "group_members",

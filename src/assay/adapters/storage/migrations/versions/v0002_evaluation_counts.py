@@ -1,4 +1,4 @@
-"""Exact counters of each account's evaluations, and the log of their changes."""
+"""Exact counters of each account's evaluations, the log of their changes, and an index that counts groups."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +34,14 @@ def upgrade() -> None:
         "INSERT INTO evaluation_counts (account_id, version, pruned, active, archived)"
         " SELECT account_id, 1, 1, COUNT(*) - COUNT(archived_at), COUNT(archived_at) FROM evaluations"
         " GROUP BY account_id"
+    )
+    present = sa.text("deleted_at IS NULL")
+    op.create_index(
+        "ix_groups_present_by_creation",
+        "groups",
+        ["account_id", "created_at", "seq"],
+        sqlite_where=present,
+        postgresql_where=present,
     )
 
 
