@@ -14,11 +14,13 @@ from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
+from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
 from assay.core.questions import Question, QuestionSet
 from assay.core.results import Result
+from assay.core.selection import Selection
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
@@ -200,8 +202,29 @@ class EvaluationRepository(Protocol):
         """With `datasets` filled. account_id None: any account (the engine's view, never a request's)."""
         ...
 
-    async def list(self, account_id: str, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
-        """With `datasets` filled. sort_by: created_at, updated_at, name, status, id, archived_at, error_count."""
+    async def list(
+        self, account_id: str, page: PageRequest, where: TextFilter, filters: Sequence[Filter] = ()
+    ) -> Page[Evaluation]:
+        """Those that pass `where` and all `filters` (see core.filters), with `datasets` filled. sort_by:
+        created_at, updated_at, name, status, id, archived_at, error_count.
+
+        Lists with filters, a name, tags or another order than created_at are at least as new as the unit's
+        snapshot. In a writing unit filters see what it wrote, at the price of reading the whole account.
+        """
+        ...
+
+    async def select(self, account_id: str, selection: Selection) -> Page[Evaluation]:
+        """A page by number, for any order: the `limit` matches from the `offset`-th (counted from 0), with
+        `datasets`, and the exact total. Columns to sort by: created_at, updated_at, archived_at, finished_at,
+        item_total, item_done, error_count, name, id, status, description, created_by_id, tags (as JSON text).
+
+        As new as `list`'s filters. The first use of an order sorts the whole account once; afterwards its pages
+        cost the same wherever they lie, and changes are merged in.
+        """
+        ...
+
+    async def metadata_keys(self, account_id: str, *, include_archived: bool = False) -> MetadataKeys:
+        """The dotted metadata keys of the account's evaluations, with counts."""
         ...
 
     async def get_many(self, account_id: str, evaluation_ids: Sequence[str]) -> Mapping[str, Evaluation]:
@@ -371,6 +394,11 @@ class Storage(Protocol):
     async def secret(self, name: str, make: str) -> str:
         """A server secret kept in the database (the signing key of links): `make` is stored when there is
         none; returns what is stored."""
+        ...
+
+    async def warm(self) -> None:
+        """Make ready what the first filter of each account would otherwise wait for: about 20 seconds for a
+        million evaluations, while other requests are answered."""
         ...
 
     async def ping(self) -> None:

@@ -11,6 +11,7 @@ import uuid_utils
 from assay.core.datasets import DatasetItem
 from assay.core.errors import InvalidInput, NotFound, NotOffered, Problem, RuleViolation
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
+from assay.core.filters import Filter, MetadataKeys
 from assay.core.identity import Caller
 from assay.core.paging import Page, PageRequest
 from assay.ports.clock import Clock
@@ -119,6 +120,19 @@ class Evaluations:
         """A page of the account's evaluations."""
         async with self._storage.read() as unit:
             return await unit.evaluations.list(caller.account_id, page, where)
+
+    async def filter(
+        self, caller: Caller, page: PageRequest, filters: Sequence[Filter], *, include_archived: bool = False
+    ) -> Page[Evaluation]:
+        """A page of the account's evaluations that pass all filters, with the exact number of those."""
+        async with self._storage.read() as unit:
+            where = TextFilter(include_archived=include_archived)
+            return await unit.evaluations.list(caller.account_id, page, where, filters)
+
+    async def metadata_keys(self, caller: Caller, *, include_archived: bool = False) -> MetadataKeys:
+        """The metadata keys that the account's evaluations have, to make filters from."""
+        async with self._storage.read() as unit:
+            return await unit.evaluations.metadata_keys(caller.account_id, include_archived=include_archived)
 
     async def failed_items(self, evaluation: Evaluation) -> Sequence[Item]:
         """The first items with a task error, at most 100."""

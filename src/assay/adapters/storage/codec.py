@@ -2,7 +2,6 @@
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +9,24 @@ from typing import Any
 import orjson
 
 from assay.core.errors import InvalidInput
+from assay.core.folding import fold
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FULL_PARSER = " "
+
+__all__ = [
+    "dump_json",
+    "finite",
+    "fold",
+    "fold_tag",
+    "fold_tags",
+    "from_micros",
+    "is_storable",
+    "load_json",
+    "storable",
+    "to_micros",
+]
 
 
 def to_micros(moment: datetime) -> int:
@@ -70,11 +83,6 @@ def storable(text: str) -> str:
     if is_storable(text):
         return text
     return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def fold(text: str) -> str:
-    """The form in which two texts that differ only in case or composition are equal."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def fold_tag(tag: str) -> str:

@@ -5,16 +5,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, insert, select, text, update
+from sqlalchemy import BigInteger, Row, Text, case, func, insert, select, text, type_coerce, update
 
+from assay.adapters.storage.changes import read_counts
+from assay.adapters.storage.codec import from_micros, is_storable, load_json
 from assay.adapters.storage.datasets import naming, to_dataset
-from assay.adapters.storage.paging import Listing, null_last, page_rows, text_conditions
+from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
 from assay.adapters.storage.session import Session, slices
-from assay.adapters.storage.tables import datasets, evaluation_datasets, evaluations, results
+from assay.adapters.storage.tables import Document, Moment, Words, datasets, evaluation_datasets, evaluations, results
 from assay.core.datasets import Dataset
+from assay.core.errors import InvalidInput
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
+from assay.core.filters import Filter, MetadataKey, MetadataKeys
 from assay.core.identity import Identity
 from assay.core.paging import Page, PageRequest
+from assay.core.selection import Selection, Sort
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import TextFilter
 
@@ -27,7 +32,13 @@ _ORDERS = {
     "error_count": (evaluations.c.error_count, evaluations.c.seq),
     "id": (evaluations.c.id,),
 }
-_COLUMNS = [column for column in evaluations.c if column.name not in ("name_folded", "tags_folded")]
+_RAW: Mapping[type[Any], type[Any]] = {Moment: BigInteger, Document: Text, Words: Text}
+_COLUMNS: Sequence[Any] = [
+    type_coerce(column, _RAW.get(type(column.type), type(column.type))).label(column.name)
+    for column in evaluations.c
+    if column.name not in ("name_folded", "tags_folded")
+]
+"""What an evaluation is made of, in the order of the table, without any conversion on the way."""
 
 
 class SqlEvaluations:
@@ -60,6 +71,8 @@ class SqlEvaluations:
                 skip_prefilled_rows=evaluation.skip_prefilled_rows,
             )
         )
+        gone = evaluation.archived_at is not None
+        self._session.changes.note(seq, evaluation.account_id, active=not gone, archived=gone)
         linked = await self._link(seq, evaluation.account_id, dataset_ids)
         return replace(evaluation, seq=seq, datasets=linked)
 
@@ -90,15 +103,48 @@ class SqlEvaluations:
             return None
         return (await self._complete([row]))[0]
 
-    async def list(self, account_id: str, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
-        """A page of the account's evaluations, with their datasets."""
+    async def list(
+        self, account_id: str, page: PageRequest, where: TextFilter, filters: Sequence[Filter] = ()
+    ) -> Page[Evaluation]:
+        """A page of the account's evaluations, with their datasets.
+
+        In order of creation the database has an index and the writers have counted; anything else, and its
+        total, is found in memory.
+        """
+        if page.sort_by not in _ORDERS:
+            raise unknown_order(page.sort_by, _ORDERS)
+        if not all(map(is_storable, (where.name or "", *where.tags))):
+            raise InvalidInput.at(("text",), "text may not hold NUL characters or lone surrogates")
+        if filters or (not self._session.writing and (where.name or where.tags or page.sort_by != "created_at")):
+            return await self._selected(account_id, _selection(page, where, filters), page_cursor(page))
         members = select(*_COLUMNS).where(evaluations.c.account_id == account_id)
         matches = members.where(*text_conditions(evaluations, where))
         if not where.include_archived:
             matches = matches.where(evaluations.c.archived_at.is_(None))
-        listing = Listing(matches, members, evaluations.c.id, _ORDERS)
+        total = None
+        if not self._session.writing:
+            counts = await read_counts(self._session, account_id)
+            total = counts.active + (counts.archived if where.include_archived else 0)
+        listing = Listing(matches, members, evaluations.c.id, _ORDERS, total)
         rows, total, has_more = await page_rows(self._session, listing, page)
         return Page(await self._complete(rows), total, has_more)
+
+    async def select(self, account_id: str, selection: Selection) -> Page[Evaluation]:
+        """A page by number of the account's evaluations, in any order; with their datasets."""
+        return await self._selected(account_id, selection, None)
+
+    async def _selected(
+        self, account_id: str, selection: Selection, cursor: tuple[str, str] | None
+    ) -> Page[Evaluation]:
+        async with self._session.indexes.select(self._session, account_id, selection, cursor) as (found, live):
+            rows = await SqlEvaluations(live).by_seq(found.seqs)
+        return Page([rows[seq] for seq in found.seqs], found.total, found.has_more)
+
+    async def metadata_keys(self, account_id: str, *, include_archived: bool = False) -> MetadataKeys:
+        """The keys of the account's metadata that filters can name, by name."""
+        keys, complete = await self._session.indexes.keys(self._session, account_id, include_archived=include_archived)
+        described = [MetadataKey(name, sum(types.values()), types, values) for name, types, values in keys]
+        return MetadataKeys(sorted(described, key=lambda each: each.name), complete)
 
     async def get_many(self, account_id: str, evaluation_ids: Sequence[str]) -> Mapping[str, Evaluation]:
         """The account's unarchived ones among these, by id, with their datasets."""
@@ -121,8 +167,13 @@ class SqlEvaluations:
 
     async def save(self, evaluation: Evaluation) -> None:
         """Write what a user edits; never progress or status."""
-        statement = update(evaluations).where(evaluations.c.id == evaluation.id)
-        await self._session.run(statement.values(**_editable(evaluation)))
+        chosen = evaluations.c.id == evaluation.id
+        before = await self._session.row(select(evaluations.c.archived_at).where(chosen))
+        if before is None:
+            return
+        await self._session.run(update(evaluations).where(chosen).values(**_editable(evaluation)))
+        more = (evaluation.archived_at is not None) - (before.archived_at is not None)
+        self._session.changes.note(evaluation.seq, evaluation.account_id, active=-more, archived=more)
 
     async def set_status(
         self,
@@ -143,10 +194,14 @@ class SqlEvaluations:
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if only_if is not None:
             statement = statement.where(evaluations.c.status == str(only_if))
-        return (await self._session.run(statement.values(**values))).rowcount > 0
+        changed = (await self._session.run(statement.values(**values))).rowcount > 0
+        if changed:
+            self._session.changes.note(evaluation_seq)
+        return changed
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
         """Add to the counters."""
+        self._session.changes.note(evaluation_seq)
         await self._session.run(
             _ADD_PROGRESS,
             {"seq": evaluation_seq, "successful": successful, "failed": failed, "errors": errors},
@@ -155,6 +210,7 @@ class SqlEvaluations:
     async def recount(self, evaluation_seq: int, aliases: Sequence[str]) -> None:
         """Set the counters from the stored results, with every writer of progress waiting outside."""
         await self._session.row(select(evaluations.c.seq).where(evaluations.c.seq == evaluation_seq))
+        self._session.changes.note(evaluation_seq)
         wanted = list(dict.fromkeys(aliases))
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if not wanted:
@@ -184,7 +240,7 @@ class SqlEvaluations:
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Evaluation]:
         linked: dict[int, list[Dataset]] = {}
-        for some in slices([row.seq for row in rows]):
+        for some in slices([row[0] for row in rows]):
             statement = (
                 select(evaluation_datasets.c.evaluation_seq, *datasets.c)
                 .join_from(evaluation_datasets, datasets, evaluation_datasets.c.dataset_seq == datasets.c.seq)
@@ -193,7 +249,19 @@ class SqlEvaluations:
             )
             for row in await self._session.rows(statement):
                 linked.setdefault(row.evaluation_seq, []).append(to_dataset(row))
-        return [_to_evaluation(row, tuple(linked.get(row.seq, ()))) for row in rows]
+        return [_to_evaluation(row, tuple(linked.get(row[0], ()))) for row in rows]
+
+
+def _selection(page: PageRequest, where: TextFilter, filters: Sequence[Filter]) -> Selection:
+    return Selection(
+        tuple(filters),
+        where.name,
+        where.tags,
+        where.include_archived,
+        (Sort(page.sort_by, page.sort_order == "desc"),),
+        page.limit,
+        backwards=page.ending_before is not None,
+    )
 
 
 _ADD_PROGRESS = text(
@@ -215,28 +283,32 @@ def _editable(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _to_evaluation(row: Row[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+def _to_evaluation(row: Sequence[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+    """The evaluation of a row of `_COLUMNS`, which come as the driver gives them: a page of groups has hundreds."""
+    seq, identifier, account_id, name, description, tags, document, tasks, status, reason, *rest = row
+    total, successful, failed, errors, has_job, created_at, created_by_id, created_by_type, updated_at, *rest = rest
+    archived_at, started_at, finished_at, column_names, taxonomy, skip_prefilled_rows = rest
     return Evaluation(
-        id=row.id,
-        seq=row.seq,
-        account_id=row.account_id,
-        name=row.name,
-        description=row.description,
-        tags=tuple(row.tags),
-        metadata=row.metadata,
-        tasks=tuple(TaskSpec(**task) for task in row.tasks),
-        status=EvaluationStatus(row.status),
-        status_reason=row.status_reason,
-        progress=Progress(row.item_total, row.item_successful, row.item_failed, row.error_count),
-        has_job=row.has_job,
-        created_at=row.created_at,
-        created_by=Identity(row.created_by_id, row.created_by_type),
-        updated_at=row.updated_at,
-        archived_at=row.archived_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
+        id=identifier,
+        seq=seq,
+        account_id=account_id,
+        name=name,
+        description=description,
+        tags=tuple(load_json(tags)),
+        metadata=None if document is None else load_json(document),
+        tasks=tuple([TaskSpec(each["task_type"], each["alias"], each["configuration"]) for each in load_json(tasks)]),
+        status=EvaluationStatus(status),
+        status_reason=reason,
+        progress=Progress(total, successful, failed, errors),
+        has_job=bool(has_job),
+        created_at=from_micros(created_at),
+        created_by=Identity(created_by_id, created_by_type),
+        updated_at=from_micros(updated_at),
+        archived_at=None if archived_at is None else from_micros(archived_at),
+        started_at=None if started_at is None else from_micros(started_at),
+        finished_at=None if finished_at is None else from_micros(finished_at),
         datasets=linked,
-        column_names=tuple(row.column_names),
-        taxonomy=row.taxonomy,
-        skip_prefilled_rows=row.skip_prefilled_rows,
+        column_names=tuple(load_json(column_names)),
+        taxonomy=None if taxonomy is None else load_json(taxonomy),
+        skip_prefilled_rows=bool(skip_prefilled_rows),
     )

@@ -4,7 +4,7 @@ A cursor's row need only be in the same account and the same parent: it may have
 archived or renamed by the very caller who is paging), and the rest of the list is still well defined.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,19 +42,29 @@ class Listing:
     total: int | None = None
 
 
+def unknown_order(sort_by: str, orders: Iterable[str]) -> InvalidInput:
+    """There is no such order."""
+    return InvalidInput.at(("query", "sort_by"), f"cannot sort by {sort_by!r}; one of: {', '.join(sorted(orders))}")
+
+
+def page_cursor(page: PageRequest) -> tuple[str, str] | None:
+    """The name of the page's cursor and the id that it is."""
+    if page.ending_before is not None:
+        return "ending_before", page.ending_before
+    return None if page.starting_after is None else ("starting_after", page.starting_after)
+
+
 async def page_rows(session: Session, listing: Listing, page: PageRequest) -> tuple[list[Row[Any]], int, bool]:
     """The rows of a page in sort order, the number of all matches, and whether more lie that way."""
     if page.sort_by not in listing.orders:
-        known = ", ".join(sorted(listing.orders))
-        raise InvalidInput.at(("query", "sort_by"), f"cannot sort by {page.sort_by!r}; one of: {known}")
+        raise unknown_order(page.sort_by, listing.orders)
     keys = listing.orders[page.sort_by]
     backwards = page.ending_before is not None
     ascending = (page.sort_order == "asc") != backwards
     statement = listing.matches
-    cursor = page.ending_before if backwards else page.starting_after
+    cursor = page_cursor(page)
     if cursor is not None:
-        name = "ending_before" if backwards else "starting_after"
-        at = await _cursor_keys(session, listing, keys, name, cursor)
+        at = await _cursor_keys(session, listing, keys, *cursor)
         here, there = tuple_(*keys), tuple_(*at)
         statement = statement.where(here > there if ascending else here < there)
     order = [key.asc() if ascending else key.desc() for key in keys]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, Row, Select
 from sqlalchemy.engine import CursorResult
@@ -10,8 +10,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
+from assay.adapters.storage.changes import Changes
 from assay.adapters.storage.dialects import Dialect, is_pool_timeout
 from assay.core.errors import AssayError, Unavailable
+
+if TYPE_CHECKING:
+    from assay.adapters.storage.indexes import Indexes
 
 IN_LIST = 5000
 """The most values given to one IN."""
@@ -41,12 +45,15 @@ def translated(dialect: Dialect) -> Iterator[None]:
 
 
 class Session:
-    """A transaction's connection. In a writing one, `get_for_change` keeps what it found as it is."""
+    """A transaction's connection, what it has changed so far, and the process's indexes. In a writing one, `row`
+    keeps what it found as it is."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect, *, writing: bool) -> None:
+    def __init__(self, connection: AsyncConnection, dialect: Dialect, indexes: "Indexes", *, writing: bool) -> None:
         self.connection = connection
         self.dialect = dialect
-        self._writing = writing
+        self.indexes = indexes
+        self.writing = writing
+        self.changes = Changes()
 
     async def run(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Execute; the rows, if any, are all there."""
@@ -57,9 +64,14 @@ class Session:
         """All rows."""
         return (await self.run(statement, parameters)).all()
 
+    async def pairs(self, statement: Select[Any], parameters: Any = None) -> Sequence[tuple[Any, ...]]:
+        """All rows as plain tuples, for thousands of them."""
+        found = await self.run(statement, parameters)
+        return [tuple(row) for row in found.all()]
+
     async def row(self, statement: Select[Any], parameters: Any = None) -> Row[Any] | None:
         """The first row; in a writing transaction nobody else changes it before this one ends."""
-        if self._writing:
+        if self.writing:
             statement = statement.with_for_update(key_share=True)
         return (await self.run(statement, parameters)).first()
 

@@ -9,9 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from assay.adapters.storage.changes import record
 from assay.adapters.storage.dialects import Dialect, dialect_for
+from assay.adapters.storage.indexes import Indexes
 from assay.adapters.storage.session import Session, meaning, translated
-from assay.adapters.storage.tables import secrets
+from assay.adapters.storage.tables import accounts, secrets
 from assay.adapters.storage.unit_of_work import SqlUnitOfWork
 from assay.core.errors import Unavailable
 from assay.ports.storage import UnitOfWork
@@ -28,6 +30,7 @@ class SqlStorage:
         self._patience = patience
         self._writers: AsyncEngine = dialect.writers()
         self._readers: AsyncEngine = dialect.readers(self._writers)
+        self._indexes = Indexes(self._reading)
         self._turn = asyncio.Lock()
         self._closed = False
 
@@ -54,7 +57,7 @@ class SqlStorage:
         try:
             with translated(self._dialect):
                 await self._dialect.begin_read(connection)
-            yield Session(connection, self._dialect, writing=False)
+            yield Session(connection, self._dialect, self._indexes, writing=False)
         finally:
             await self._release(connection)
 
@@ -71,7 +74,9 @@ class SqlStorage:
         try:
             connection = await self._begin(deadline)
             try:
-                yield Session(connection, self._dialect, writing=True)
+                session = Session(connection, self._dialect, self._indexes, writing=True)
+                yield session
+                await record(session)
                 with translated(self._dialect):
                     await connection.commit()
             finally:
@@ -135,6 +140,13 @@ class SqlStorage:
                 row = await session.row(wanted)
         return make if row is None else str(row.value)
 
+    async def warm(self) -> None:
+        """Build the index of every account's evaluations now, one after the other."""
+        async with self._reading() as session:
+            found = await session.rows(select(accounts.c.id).order_by(accounts.c.id))
+        for (account_id,) in found:
+            await self._indexes.warm(account_id)
+
     async def ping(self) -> None:
         """Raise Unavailable unless a trivial query succeeds."""
         async with self._reading() as session:
@@ -161,6 +173,7 @@ class SqlStorage:
         """Release connections. Idempotent."""
         if not self._closed:
             self._closed = True
+            await self._indexes.close()
             await self._readers.dispose()
             await self._writers.dispose()
 

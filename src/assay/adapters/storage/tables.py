@@ -247,6 +247,26 @@ Index(
 _running = evaluations.c.status == "running"
 Index("ix_evaluations_running", evaluations.c.seq, sqlite_where=_running, postgresql_where=_running)
 
+evaluation_counts = Table(
+    "evaluation_counts",
+    metadata,
+    Column("account_id", Words, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("pruned", BigInteger, nullable=False),
+    Column("active", BigInteger, nullable=False),
+    Column("archived", BigInteger, nullable=False),
+)
+
+evaluation_changes = Table(
+    "evaluation_changes",
+    metadata,
+    Column("account_id", Words, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("evaluation_seq", SEQUENCE, nullable=False),
+    PrimaryKeyConstraint("account_id", "version", "evaluation_seq"),
+    sqlite_with_rowid=False,
+)
+
 evaluation_datasets = Table(
     "evaluation_datasets",
     metadata,

@@ -6,6 +6,7 @@ from typing import Any
 from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.filters import MetadataKeys
 from assay.core.results import Outcome, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.items import EvaluationColumns
@@ -144,6 +145,15 @@ def render_schema(evaluation_id: str, found: EvaluationColumns) -> dict[str, Any
         "is_sampled": found.is_sampled,
         "sample_size": found.sample_size,
     }
+
+
+def render_metadata_keys(found: MetadataKeys) -> dict[str, Any]:
+    """The metadata keys of an account."""
+    items = [
+        {"object": "metadata_key", "key": each.name, "count": each.count, "types": each.types, "values": each.values}
+        for each in found.keys
+    ]
+    return {"object": "list", "items": items, "total": len(items), "complete": found.complete}
 
 
 def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:

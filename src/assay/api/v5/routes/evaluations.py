@@ -14,6 +14,7 @@ from assay.api.v5 import translate
 from assay.api.v5.schemas import evaluations as wire
 from assay.api.v5.schemas import tasks as task_wire
 from assay.core.errors import InvalidInput
+from assay.core.filters import parse_filters
 from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter
 from assay.services.evaluations import DatasetFromRows, NewEvaluation
@@ -24,6 +25,10 @@ VIEWS = ("tasks",)
 EvaluationPageRequest = Annotated[
     PageRequest,
     page_of("created_at", "updated_at", "name", "status", "id", "archived_at", "error_count"),
+]
+FilterPageRequest = Annotated[
+    PageRequest,
+    page_of("created_at", "updated_at", "name", "status", "id", "archived_at", "error_count", max_limit=1000),
 ]
 IncludeArchived = Annotated[bool, Query(description="Whether archived ones count as there.")]
 
@@ -58,6 +63,34 @@ async def list_evaluations(
     found = await services.evaluations.list(caller, page, where)
     items = [translate.render_evaluation(each, with_tasks=with_tasks) for each in found.items]
     return page_response(items, total=found.total, has_more=found.has_more, limit=page.limit)
+
+
+@router.post("/evaluations/filter", response_model=wire.EvaluationPage)
+async def filter_evaluations(
+    caller: FromCaller,
+    services: FromServices,
+    body: Annotated[wire.FilterEvaluations, Depends(JsonBody(wire.FilterEvaluations))],
+    page: FilterPageRequest,
+    views: RawList = None,
+    include_archived: IncludeArchived = False,
+) -> Response:
+    """Evaluations that pass all of up to ten filters, over metadata keys (dotted ones lead into nested objects) and
+    the built-in keys `status` and `tag`. `total` is exact."""
+    with_tasks = "tasks" in split_words("views", views, VIEWS)
+    filters = parse_filters(body.filters)
+    found = await services.evaluations.filter(caller, page, filters, include_archived=include_archived)
+    items = [translate.render_evaluation(each, with_tasks=with_tasks) for each in found.items]
+    return page_response(items, total=found.total, has_more=found.has_more, limit=page.limit)
+
+
+@router.get("/evaluations/metadata-keys", response_model=wire.MetadataKeyList)
+async def list_metadata_keys(
+    caller: FromCaller, services: FromServices, include_archived: IncludeArchived = False
+) -> Response:
+    """The metadata keys of the account's evaluations: on how many each is, as what it reads, and its values where
+    there are at most 50 different ones. An addition of Assay's."""
+    found = await services.evaluations.metadata_keys(caller, include_archived=include_archived)
+    return json_response(translate.render_metadata_keys(found))
 
 
 @router.post("/evaluations/tasks/dry-run", response_model=task_wire.DryRun)

@@ -24,13 +24,8 @@ FAMILIES = (
 )
 """First path segments of which nothing is there."""
 
-CALLS = (("POST", "/evaluations/filter"),)
-"""Single calls of families that are there; a route that is defined elsewhere for the same call wins."""
-
 router = version_router("/v5", "Left out")
 
 for _family in FAMILIES:
     for _path in (f"/{_family}", f"/{_family}/{{rest:path}}"):
         router.add_api_route(_path, left_out(f"/v5/{_family}"), methods=list(EVERY_METHOD), include_in_schema=False)
-for _method, _path in CALLS:
-    router.add_api_route(_path, left_out(f"{_method} /v5{_path}"), methods=[_method], include_in_schema=False)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 
 from assay.api.shared.bodies import BodyModel
 from assay.api.v5.schemas.entities import Dataset, Identity, Name, Restore, Tags
@@ -112,6 +112,44 @@ class EvaluationPage(BaseModel):
     total: int
     has_more: bool
     limit: int
+
+
+class MetadataFilter(BaseModel):
+    """One condition on an evaluation."""
+
+    key: str = Field(description="A metadata key, dotted for nested ones; or `status` or `tag`.")
+    operator: Literal["==", "!=", ">=", "<=", "IN", "NOT_IN"]
+    value: str = Field(description="Text for every type; for IN and NOT_IN a list by commas, or a JSON array.")
+    object: Literal["metadata_filter"] = "metadata_filter"
+
+
+_FILTERS = {**TypeAdapter(list[MetadataFilter]).json_schema(), "maxItems": 10, "title": "Filters"}
+_FILTERS["items"] = _FILTERS.pop("$defs")["MetadataFilter"]
+
+
+class FilterEvaluations(BodyModel):
+    """Filters that must all hold; none: every evaluation passes."""
+
+    filters: Annotated[Any, WithJsonSchema(_FILTERS)]
+
+
+class MetadataKey(BaseModel):
+    """A metadata key of the account's evaluations, dotted where it lies in nested objects."""
+
+    object: Literal["metadata_key"]
+    key: str
+    count: int = Field(description="How many evaluations have it.")
+    types: dict[Literal["number", "date", "boolean", "text"], int] = Field(description="As what filters read it.")
+    values: dict[str, int] | None = Field(description="How often each value, if there are at most 50.")
+
+
+class MetadataKeyList(BaseModel):
+    """Every metadata key by name. `complete` is false when the account has more than are kept track of."""
+
+    object: Literal["list"]
+    items: list[MetadataKey]
+    total: int
+    complete: bool
 
 
 class ColumnSchema(BaseModel):
