@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 PREFIX = "item."
@@ -66,6 +67,12 @@ def _walk(value: Any, path: str) -> tuple[bool, Any]:
 
 def _longest(keys: Collection[str]) -> int:
     """The length of the longest key: no longer beginning of a path needs to be looked up, however long it is."""
+    return _longest_known(keys) if isinstance(keys, frozenset) else max(map(len, keys), default=0)
+
+
+@lru_cache(maxsize=4)
+def _longest_known(keys: frozenset[str]) -> int:
+    """The same for an evaluation's columns, which are asked about once a locator: thousands against thousands."""
     return max(map(len, keys), default=0)
 
 

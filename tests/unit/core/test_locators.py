@@ -288,3 +288,21 @@ def test_binding_never_changes_the_configuration(case: tuple[Any, Any]) -> None:
     bind(configuration, row.keys()).resolve(row)
 
     assert flat(configuration) == before
+
+
+def test_many_locators_against_many_columns_measure_each_column_once() -> None:
+    measured = []
+
+    class Column(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            measured.append(self)
+            return super().__len__()
+
+    columns = frozenset(Column(f"a measured column {number}") for number in range(100))
+
+    found = [parse_locator(f"item.a measured column {number}.x", columns) for number in range(100)]
+
+    assert None not in found
+    assert len(measured) == 100
