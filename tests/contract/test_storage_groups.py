@@ -1,10 +1,12 @@
 """The contract of the storage port, on SQLite and PostgreSQL: changing groups, and counting them."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from assay.adapters.storage import SqlStorage
 from assay.adapters.storage.migrations.versions import v0002_groups_counted
@@ -200,3 +202,28 @@ async def test_a_members_evaluation_is_the_whole_evaluation(storage: SqlStorage)
     assert unlike_default == [each.name for each in fields(Evaluation)], "a new field belongs here too"
     assert [member.evaluation for member in (await stored(storage, group)).members] == [plain, read]
     assert read == evaluation
+
+
+async def test_a_page_costs_the_same_statements_whatever_its_number_of_groups(storage: SqlStorage) -> None:
+    for _ in range(7):
+        await a_group(storage)
+    statements: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(statement)
+
+    async def cost(limit: int, cursor: str | None = None) -> tuple[int, Sequence[Group]]:
+        statements.clear()
+        async with storage.read() as work:
+            page = await work.groups.list("default", PageRequest(limit=limit, starting_after=cursor), TextFilter())
+        return len(statements), page.items
+
+    engine = storage._readers.sync_engine
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        first, (group,) = await cost(1)
+        assert (await cost(6))[0] == first
+        assert (await cost(1, group.id))[0] == (await cost(6, group.id))[0] == first + 1
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+    assert not any("count(" in statement.lower() for statement in statements), "the total is kept, not counted"

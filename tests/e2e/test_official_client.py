@@ -529,6 +529,39 @@ def test_groups_hold_evaluations_and_the_column_that_joins_them(strict: SGPClien
     ]
 
 
+def test_a_group_is_changed_replaced_and_deleted(strict: SGPClient) -> None:
+    one, two = [
+        strict.evaluations.create(evaluation={"name": unique("member"), "data": [{"uid": 1, "n": n}]}) for n in range(2)
+    ]
+    group = strict.evaluation_groups.create(
+        name=unique("group"), evaluation_ids=[one.id], metadata={"a": 1}, row_identifiers={one.id: "uid"}
+    )
+
+    changed = strict.evaluation_groups.update(group.id, metadata={"b": 2}, tags=["t"], row_identifiers={})
+    assert (changed.name, changed.metadata, changed.tags) == (group.name, {"a": 1, "b": 2}, ["t"])
+    assert changed.row_identifiers == []
+    replaced = strict.evaluation_groups.replace(group.id, evaluation_ids=[two.id, one.id], description="d")
+    assert [member.evaluation_id for member in replaced.members or ()] == [two.id, one.id]
+    assert (replaced.name, replaced.description, replaced.metadata, replaced.tags) == (group.name, "d", None, [])
+    schema = strict.evaluation_groups.retrieve_schema(group.id)
+    assert [each.evaluation_id for each in schema.evaluation_schemas] == [two.id, one.id]
+    assert [field.field_name for field in schema.evaluation_schemas[0].fields] == ["n", "uid"]
+    strict.evaluations.archive(two.id)
+    strict.evaluations.update(two.id, evaluation={"restore": True})
+    read = strict.evaluation_groups.retrieve(group.id, views=["row_identifiers"])
+    assert [member.evaluation_id for member in read.members or ()] == [one.id]
+    archived = strict.evaluation_groups.archive(group.id)
+    assert archived.deleted_at is not None
+    with pytest.raises(NotFoundError):
+        strict.evaluation_groups.archive(group.id)
+    with pytest.raises(BadRequestError):
+        strict.evaluation_groups.replace(archived.id, evaluation_ids=[])
+    shown = strict.evaluation_groups.retrieve(group.id, include_deleted=True)
+    assert [(member.evaluation_id, member.deleted_at) for member in shown.members or ()] == [
+        (one.id, archived.deleted_at)
+    ]
+
+
 def test_a_group_of_an_unknown_evaluation_is_refused_and_not_made(strict: SGPClient) -> None:
     name = unique("no group")
 

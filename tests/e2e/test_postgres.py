@@ -89,6 +89,17 @@ def test_a_run_goes_on_when_the_database_ends_every_connection_over_and_over(
     check_done(server, again, 40)
 
 
+def test_requests_right_after_the_database_ended_its_connections_are_answered(
+    server: ServerProcess, database: str
+) -> None:
+    for _ in range(3):
+        end_connections(database)
+        evaluation_id = create(server, 20)
+        check_done(server, evaluation_id, 20)
+        end_connections(database)
+        assert ask(server, "GET", "/v5/evaluation-groups")["total"] == 0
+
+
 def test_the_official_client_works_the_same_on_postgresql(server: ServerProcess) -> None:
     client = SGPClient(
         api_key=server.api_key,
