@@ -305,6 +305,8 @@ async def test_archiving_with_a_dataset_touches_only_what_uses_it_here(storage: 
         await work.test_case_results.add(used.evaluation, [make_labelled(used.evaluation)], [{}])
     at = NOW + timedelta(days=1)
     async with storage.write() as work:
+        await work.items.set_archived(used.evaluation.seq, NOW)
+        await work.test_case_results.add(used.evaluation, [make_labelled(used.evaluation)], [{}])
         await work.application_evaluations.archive_of_dataset(dataset.id, at)
     assert sorted(await listed(storage)) == ["of v5", "unused"]
     async with storage.read() as work:
@@ -318,6 +320,27 @@ async def test_archiving_with_a_dataset_touches_only_what_uses_it_here(storage: 
         still = await work.application_evaluations.get(HERE, gone.evaluation.id)
     assert still is not None
     assert still.evaluation.archived_at == NOW
+
+
+async def test_the_last_completion_is_of_a_result_that_is_completed(storage: SqlStorage) -> None:
+    made = (await stored(storage, ApplicationSetup("s"))).evaluation
+    reopened = Labels(LabelStatus.PENDING, completed_at=NOW + timedelta(1))
+    labels = [Labels(LabelStatus.COMPLETED, completed_at=NOW), reopened]
+    async with storage.write() as work:
+        await work.test_case_results.add(made, [make_labelled(made, labels=each) for each in labels], [{}, {}])
+    async with storage.read() as work:
+        assert await work.test_case_results.last_completed(made.seq) == NOW
+
+
+@pytest.mark.parametrize(("status", "shown"), [("completed", NOW), ("failed", None), ("running", None)])
+async def test_only_a_completed_evaluation_has_a_time_of_completion(
+    storage: SqlStorage, status: str, shown: Any
+) -> None:
+    made = await stored(storage, ApplicationSetup("s"), status=EvaluationStatus(status), finished_at=NOW)
+    async with storage.read() as work:
+        found = await work.application_evaluations.get(HERE, made.evaluation.id)
+    assert found is not None
+    assert found.completed_at == shown
 
 
 async def test_datasets_are_linked_once(storage: SqlStorage) -> None:

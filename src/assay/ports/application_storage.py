@@ -91,6 +91,11 @@ class DatasetVersionRepository(Protocol):
         """A page of the accounts' datasets, newest first."""
         ...
 
+    async def get_dataset(self, account_id: str, dataset_id: str) -> Dataset | None:
+        """The account's dataset, archived or not. Unlike `datasets.get`, a writing transaction that reads it does
+        not keep others from changing it: its versions never change."""
+        ...
+
     async def add(self, dataset: Dataset, version: DatasetVersion) -> None:
         """Add a snapshot."""
         ...

@@ -99,7 +99,7 @@ class TestCaseResults:
             config = await _config(work, found)
             made: list[TestCaseResult] = []
             rows: list[Mapping[str, Any]] = []
-            sources = _Sources(work, caller, found)
+            sources = _Sources(work, found)
             await sources.prepare(new)
             for index, each in enumerate(new):
                 loc: Loc = ("body", index) if batch else ("body",)
@@ -191,7 +191,7 @@ class TestCaseResults:
             found = await _labelled(work, caller, evaluation_id)
             before = await _result(work, found, result_id)
             now = self._clock.now()
-            sources = _Sources(work, caller, found)
+            sources = _Sources(work, found)
             after = replace(
                 before,
                 spec_id=changes.spec_id or before.spec_id,
@@ -247,11 +247,11 @@ class TestCaseResults:
 
 
 class _Sources:
-    """Looks test cases and specs up once each."""
+    """Looks test cases and specs up once each, and locks none of them: results of many evaluations name the same."""
 
-    def __init__(self, work: UnitOfWork, caller: Caller, found: ApplicationEvaluation) -> None:
+    def __init__(self, work: UnitOfWork, found: ApplicationEvaluation) -> None:
         self._work = work
-        self._caller = replace(caller, account_id=found.evaluation.account_id, account_ids=())
+        self._account_id = found.evaluation.account_id
         self._datasets: dict[str, Dataset] = {}
         self._versions: set[tuple[str, int]] = set()
         self._specs: set[str] = set()
@@ -268,7 +268,7 @@ class _Sources:
 
     async def case(self, case_id: str, version: str) -> tuple[Dataset, DatasetItem]:
         """A test case as of a version of its dataset. NotFound when unknown, RuleViolation when not in it."""
-        work, account_id = self._work, self._caller.account_id
+        work, account_id = self._work, self._account_id
         num = int(version)
         case = self._prepared.get((case_id, num))
         known = case or await work.dataset_items.get(account_id, case_id, include_archived=True)
@@ -286,7 +286,7 @@ class _Sources:
         return dataset, case
 
     async def _dataset(self, dataset_id: str, case_id: str) -> Dataset:
-        dataset = await self._work.datasets.get(self._caller.account_id, dataset_id, include_archived=True)
+        dataset = await self._work.dataset_versions.get_dataset(self._account_id, dataset_id)
         if dataset is None:
             raise NotFound("test case", case_id)
         self._datasets[dataset_id] = dataset
@@ -296,7 +296,7 @@ class _Sources:
         """Raise NotFound unless the spec is in the evaluation's account."""
         if spec_id in self._specs:
             return
-        if await self._work.application_specs.get((self._caller.account_id,), spec_id) is None:
+        if spec_id not in await self._work.application_specs.get_many((self._account_id,), [spec_id]):
             raise NotFound("application spec", spec_id)
         self._specs.add(spec_id)
 

@@ -73,6 +73,22 @@ def _orders() -> Mapping[str, ColumnElement[Any]]:
     }
 
 
+_OF_SETUPS = frozenset(
+    {
+        "application_spec",
+        "application_spec_id",
+        "application_variant",
+        "application_variant_id",
+        "evaluation_config_id",
+        "evaluation_config_expanded",
+        "evaluation_config",
+        "annotation_config",
+        "question_id_to_annotation_config",
+        "metric_config",
+        "async_jobs",
+    }
+)
+"""The keys for which a list must look at setups."""
 _NEWEST_FIRST = (_evaluation.created_at.desc(), _evaluation.seq.desc())
 
 
@@ -109,7 +125,7 @@ class SqlApplicationEvaluations:
         """The sequence numbers of that part, and how many match. The one place to answer from an index of
         columns instead."""
         conditions = self._conditions(query)
-        joined = any(key.field != "created_at" for key in query.page.order) or query.spec_id is not None
+        joined = query.spec_id is not None or not {key.field for key in query.page.order}.isdisjoint(_OF_SETUPS)
         source = _JOINED if joined else evaluations
         matching = select(_evaluation.seq).select_from(source).where(*conditions)
         total = int((await self._session.rows(matching.with_only_columns(func.count())))[0][0])
@@ -180,33 +196,26 @@ class SqlApplicationEvaluations:
 
     async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
         """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
-        await self._set_archived(self._using(dataset_id), _evaluation.archived_at.is_(None), at, at)
+        await self._move(dataset_id, None, at, at)
 
     async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:
         """Undo `archive_of_dataset`, for exactly what it archived."""
-        await self._set_archived(self._using(dataset_id), _evaluation.archived_at == archived_at, None, at)
+        await self._move(dataset_id, archived_at, None, at)
 
-    @staticmethod
-    def _using(dataset_id: str) -> Select[Any]:
-        return (
+    async def _move(self, dataset_id: str, before: datetime | None, after: datetime | None, at: datetime) -> None:
+        """Give the evaluations of a dataset that were archived at `before`, and their items, the time `after`."""
+        using = (
             select(evaluation_datasets.c.evaluation_seq)
             .join(datasets, datasets.c.seq == evaluation_datasets.c.dataset_seq)
             .join(application_setups, _setup.evaluation_seq == evaluation_datasets.c.evaluation_seq)
             .where(datasets.c.id == dataset_id)
         )
-
-    async def _set_archived(
-        self, using: Select[Any], which: ColumnElement[bool], archived_at: datetime | None, at: datetime
-    ) -> None:
-        found = await self._session.rows(select(_evaluation.seq).where(_evaluation.seq.in_(using), which))
-        for some in slices([row[0] for row in found]):
-            of_items = items.c.archived_at.is_(None) if archived_at else items.c.archived_at.is_not(None)
-            await self._session.run(
-                update(items).where(items.c.evaluation_seq.in_(some), of_items).values(archived_at=archived_at)
-            )
-            await self._session.run(
-                update(evaluations).where(_evaluation.seq.in_(some)).values(archived_at=archived_at, updated_at=at)
-            )
+        moving = select(_evaluation.seq).where(_evaluation.seq.in_(using), _evaluation.archived_at == before)
+        for some in slices([row[0] for row in await self._session.rows(moving)]):
+            of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
+            await self._session.run(of_items.values(archived_at=after))
+            of_evaluations = update(evaluations).where(_evaluation.seq.in_(some))
+            await self._session.run(of_evaluations.values(archived_at=after, updated_at=at))
 
     async def _with_setups(self, found: Sequence[Evaluation]) -> Sequence[ApplicationEvaluation]:
         setups: dict[int, ApplicationSetup] = {}

@@ -80,6 +80,12 @@ class SqlDatasetVersions:
         rows = await self._session.rows(members.order_by(*order).limit(page.limit).offset(page.offset))
         return Slice([to_dataset(row) for row in rows], total)
 
+    async def get_dataset(self, account_id: str, dataset_id: str) -> Dataset | None:
+        """The account's dataset, archived or not, which others may change meanwhile."""
+        statement = select(datasets).where(datasets.c.id == dataset_id, datasets.c.account_id == account_id)
+        rows = await self._session.rows(statement)
+        return to_dataset(rows[0]) if rows else None
+
     async def add(self, dataset: Dataset, version: DatasetVersion) -> None:
         """Add a snapshot."""
         await self._session.run(
