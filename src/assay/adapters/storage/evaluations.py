@@ -42,7 +42,8 @@ _COLUMNS: Sequence[Any] = [
 
 
 class SqlEvaluations:
-    """Implements `ports.storage.EvaluationRepository`."""
+    """Implements `ports.storage.EvaluationRepository`. Alone writes the table, and notes each change for the counters
+    and the indexes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -168,12 +169,12 @@ class SqlEvaluations:
     async def save(self, evaluation: Evaluation) -> None:
         """Write what a user edits; never progress or status."""
         chosen = evaluations.c.id == evaluation.id
-        before = await self._session.row(select(evaluations.c.archived_at).where(chosen))
+        before = await self._session.row(select(evaluations.c.seq, evaluations.c.archived_at).where(chosen))
         if before is None:
             return
         await self._session.run(update(evaluations).where(chosen).values(**_editable(evaluation)))
         more = (evaluation.archived_at is not None) - (before.archived_at is not None)
-        self._session.changes.note(evaluation.seq, evaluation.account_id, active=-more, archived=more)
+        self._session.changes.note(before.seq, evaluation.account_id, active=-more, archived=more)
 
     async def set_status(
         self,
