@@ -10,7 +10,7 @@ from sqlalchemy import Row, exists, insert, select, update
 from assay.adapters.storage.datasets import naming
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.paging import Listing, page_rows, text_conditions
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.session import Session, in_lists
 from assay.adapters.storage.tables import evaluations, group_members, groups
 from assay.core.groups import Group, GroupMember
 from assay.core.identity import Identity
@@ -101,7 +101,7 @@ class SqlGroups:
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Group]:
         memberships: dict[int, list[Row[Any]]] = {}
-        for some in slices([row.seq for row in rows]):
+        for some in in_lists([row.seq for row in rows]):
             statement = (
                 select(group_members)
                 .where(group_members.c.group_seq.in_(some))

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, selec
 
 from assay.adapters.storage.changes import changed_since, read_counts
 from assay.adapters.storage.codec import load_json
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.session import Session, in_lists
 from assay.adapters.storage.tables import evaluations
 from assay.core.errors import InvalidCursor
 from assay.core.filters import NEGATIONS, Filter, compare, read, resolve
@@ -164,7 +164,7 @@ async def _catch_up(index: "AccountIndex", session: Session, account_id: str) ->
     if counts.version < index.version or counts.pruned > index.version:
         return False
     seqs = await changed_since(session, account_id, index.version)
-    for some in slices(seqs, CHUNK):
+    for some in in_lists(seqs, CHUNK):
         rows = await session.pairs(_statement(index.extra).where(_columns.seq.in_(some)))
         _take(index, rows, tuple(set(some).difference(row[0] for row in rows)))
     index.version = counts.version
