@@ -6,10 +6,12 @@ the time from sending a request to having read its answer, which contains the se
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -277,8 +279,8 @@ class Measured:
 class Asker:
     """One client with one connection."""
 
-    def __init__(self, server: ServerProcess) -> None:
-        self._base, self._headers = server.base_url, {"x-api-key": server.api_key, "content-type": "application/json"}
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self._base, self._headers = base_url, {"x-api-key": api_key, "content-type": "application/json"}
 
     async def __aenter__(self) -> "Asker":
         self._session = aiohttp.ClientSession(self._base, headers=self._headers)
@@ -301,7 +303,7 @@ class Asker:
 async def measure(server: ServerProcess, loaded: Loaded, requests: int, measured: Measured) -> None:
     """Every case, then creation alone, then lists while evaluations are created."""
     rng = random.Random(1)
-    async with Asker(server) as asker:
+    async with Asker(server.base_url, server.api_key) as asker:
         measured.figures["first filter, s"] = f"{(await asker.ask(selective(loaded, rng))) / 1000:.1f}"
         measured.figures["first order by name, s"] = f"{(await asker.ask(sorted_list(loaded, rng))) / 1000:.1f}"
         for name, case in CASES.items():
@@ -309,15 +311,17 @@ async def measure(server: ServerProcess, loaded: Loaded, requests: int, measured
             measured.times[name] = [await asker.ask(case(loaded, rng)) for _ in range(requests)]
         rate, _ = await create(asker, rng, seconds=3)
         measured.figures["created a second"] = f"{rate:,.0f}"
-        for name, case in {"list": first_list, "filter, mixed": mixed}.items():
-            creating = asyncio.create_task(asyncio.to_thread(create_elsewhere, server, 3))
-            await asyncio.sleep(0.5)
-            meanwhile = []
-            while not creating.done():
-                meanwhile.append(await asker.ask(case(loaded, rng)))
-                await asyncio.sleep(0.02)
-            measured.times[f"{name} while creating"] = meanwhile
-            measured.figures[f"created a second beside {name}"] = f"{await creating:,.0f}"
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
+            elsewhere.submit(create_elsewhere, server.base_url, server.api_key, 0.1).result()
+            for name, case in {"list": first_list, "filter, mixed": mixed}.items():
+                creating = elsewhere.submit(create_elsewhere, server.base_url, server.api_key, 4)
+                await asyncio.sleep(0.5)
+                meanwhile = []
+                while not creating.done():
+                    meanwhile.append(await asker.ask(case(loaded, rng)))
+                    await asyncio.sleep(0.02)
+                measured.times[f"{name} while creating"] = meanwhile
+                measured.figures[f"created a second beside {name}"] = f"{creating.result():,.0f}"
     measured.figures["memory at its peak, MB"] = f"{peak_memory(server):,.0f}"
 
 
@@ -337,11 +341,11 @@ async def create(asker: Asker, rng: random.Random, seconds: float) -> tuple[floa
     return made / (time.perf_counter() - begun), made
 
 
-def create_elsewhere(server: ServerProcess, seconds: float) -> float:
-    """The same from another thread with a loop of its own."""
+def create_elsewhere(base_url: str, api_key: str, seconds: float) -> float:
+    """The same from another process."""
 
     async def run() -> float:
-        async with Asker(server) as asker:
+        async with Asker(base_url, api_key) as asker:
             return (await create(asker, random.Random(2), seconds))[0]
 
     return asyncio.run(run())

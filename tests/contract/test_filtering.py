@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
-from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage
+from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage, upgrade
 from assay.core.errors import InvalidCursor
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.filters import Filter, parse_filters, passes
@@ -402,3 +403,26 @@ async def test_whoever_gives_up_waiting_for_an_index_does_not_stop_it(storage: S
     impatient.cancel()
     assert (await patient)[1] == 1
     await storage.warm()
+
+
+async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStorage, database_url: str) -> None:
+    async with storage.write() as work:
+        for number in range(5):
+            archived = NOW if number == 3 else None
+            await work.evaluations.add(make_evaluation(metadata={"n": number}, archived_at=archived))
+    async with storage._writing() as session:
+        for statement in (
+            "DROP TABLE evaluation_counts",
+            "DROP TABLE evaluation_changes",
+            "DROP INDEX ix_groups_present_by_creation",
+            "UPDATE assay_schema SET version_num = '0001'",
+        ):
+            await session.run(text(statement))
+    await upgrade(database_url)
+    fresh = open_storage(database_url)
+    try:
+        for filters in ((), parse_filters([{"key": "n", "operator": "!=", "value": "9"}])):
+            assert (await list_ids(fresh, "default", filters, False))[1] == 4
+            assert (await list_ids(fresh, "default", filters, True))[1] == 5
+    finally:
+        await fresh.close()

@@ -11,7 +11,7 @@ from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.codec import from_micros, is_storable, load_json
 from assay.adapters.storage.datasets import naming, to_dataset
 from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.session import Session, in_lists
 from assay.adapters.storage.tables import Document, Moment, Words, datasets, evaluation_datasets, evaluations, results
 from assay.core.datasets import Dataset
 from assay.core.errors import InvalidInput
@@ -42,7 +42,8 @@ _COLUMNS: Sequence[Any] = [
 
 
 class SqlEvaluations:
-    """Implements `ports.storage.EvaluationRepository`."""
+    """Implements `ports.storage.EvaluationRepository`. Alone writes the table, and notes each change for the counters
+    and the indexes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -149,7 +150,7 @@ class SqlEvaluations:
     async def get_many(self, account_id: str, evaluation_ids: Sequence[str]) -> Mapping[str, Evaluation]:
         """The account's unarchived ones among these, by id, with their datasets."""
         rows: list[Row[Any]] = []
-        for some in slices(list(dict.fromkeys(evaluation_ids))):
+        for some in in_lists(list(dict.fromkeys(evaluation_ids))):
             statement = select(*_COLUMNS).where(
                 evaluations.c.account_id == account_id,
                 evaluations.c.id.in_(some),
@@ -161,19 +162,19 @@ class SqlEvaluations:
     async def by_seq(self, seqs: Sequence[int]) -> dict[int, Evaluation]:
         """Evaluations by sequence number, archived ones too, with their datasets."""
         rows: list[Row[Any]] = []
-        for some in slices(list(dict.fromkeys(seqs))):
+        for some in in_lists(list(dict.fromkeys(seqs))):
             rows.extend(await self._session.rows(select(*_COLUMNS).where(evaluations.c.seq.in_(some))))
         return {evaluation.seq: evaluation for evaluation in await self._complete(rows)}
 
     async def save(self, evaluation: Evaluation) -> None:
         """Write what a user edits; never progress or status."""
         chosen = evaluations.c.id == evaluation.id
-        before = await self._session.row(select(evaluations.c.archived_at).where(chosen))
+        before = await self._session.row(select(evaluations.c.seq, evaluations.c.archived_at).where(chosen))
         if before is None:
             return
         await self._session.run(update(evaluations).where(chosen).values(**_editable(evaluation)))
         more = (evaluation.archived_at is not None) - (before.archived_at is not None)
-        self._session.changes.note(evaluation.seq, evaluation.account_id, active=-more, archived=more)
+        self._session.changes.note(before.seq, evaluation.account_id, active=-more, archived=more)
 
     async def set_status(
         self,
@@ -240,7 +241,7 @@ class SqlEvaluations:
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Evaluation]:
         linked: dict[int, list[Dataset]] = {}
-        for some in slices([row[0] for row in rows]):
+        for some in in_lists([row[0] for row in rows]):
             statement = (
                 select(evaluation_datasets.c.evaluation_seq, *datasets.c)
                 .join_from(evaluation_datasets, datasets, evaluation_datasets.c.dataset_seq == datasets.c.seq)

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select, type_coerce
 
 from assay.adapters.storage.changes import changed_since, read_counts
 from assay.adapters.storage.codec import load_json
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.session import Session, in_lists
 from assay.adapters.storage.tables import evaluations
 from assay.core.errors import InvalidCursor
 from assay.core.filters import NEGATIONS, Filter, compare, read, resolve
@@ -23,7 +24,7 @@ from assay.core.selection import Found, Selection
 if TYPE_CHECKING:
     from assay.adapters.storage.evaluation_index import AccountIndex
 
-CHUNK = 2_000
+CHUNK = 4_000
 """Rows read at once while an index is built: what the event loop waits for between two requests."""
 
 _columns = evaluations.c
@@ -94,14 +95,13 @@ class Indexes:
                     raise InvalidCursor(*cursor)
                 for name in wanted:
                     if name not in index.extra:
-                        expression, numeric = KEPT[name]
-                        statement = select(_columns.seq, expression).where(_columns.account_id == account_id)
-                        index.keep(name, dict(await live.pairs(statement)), numeric=numeric)
+                        values = await _kept_values(live, account_id, name)
+                        await _in_thread(partial(index.keep, name, values, numeric=KEPT[name][1]))
                 passing = {
                     each: await _scan(live, account_id, each) for each in selection.filters if not index.holds(each.key)
                 }
                 if len(index) > CHUNK and index.needs(selection.sort):
-                    await asyncio.to_thread(index.sort, selection.sort)
+                    await _in_thread(partial(index.sort, selection.sort))
                 found = index.select(selection, at, passing)
             yield found, live
 
@@ -164,7 +164,7 @@ async def _catch_up(index: "AccountIndex", session: Session, account_id: str) ->
     if counts.version < index.version or counts.pruned > index.version:
         return False
     seqs = await changed_since(session, account_id, index.version)
-    for some in slices(seqs, CHUNK):
+    for some in in_lists(seqs, CHUNK):
         rows = await session.pairs(_statement(index.extra).where(_columns.seq.in_(some)))
         _take(index, rows, tuple(set(some).difference(row[0] for row in rows)))
     index.version = counts.version
@@ -216,6 +216,32 @@ def _take(index: "AccountIndex", rows: Sequence[Any], gone: Sequence[int] = ()) 
         ],
         gone,
     )
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Do work on an index in another thread; whoever is cancelled meanwhile still keeps the index to the end."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await working
+        raise
+
+
+async def _kept_values(session: Session, account_id: str, name: str) -> dict[int, Any]:
+    """A further column of an account's rows, by sequence number."""
+    statement = (
+        select(_columns.seq, KEPT[name][0])
+        .where(_columns.account_id == account_id, _columns.seq > bindparam("after"))
+        .order_by(_columns.seq)
+        .limit(CHUNK)
+    )
+    values: dict[int, Any] = {}
+    last = 0
+    while rows := await session.pairs(statement, {"after": last}):
+        values.update(rows)
+        last = rows[-1][0]
+    return values
 
 
 async def _cursor_seq(session: Session, account_id: str, cursor: tuple[str, str]) -> int | None:
