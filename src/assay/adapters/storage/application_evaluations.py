@@ -28,6 +28,7 @@ from assay.core.application_evaluations import (
 )
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.paging import Slice, SortKey
+from assay.core.selection import Selection, Sort
 
 _evaluation, _setup = evaluations.c, application_setups.c
 _JOINED = evaluations.outerjoin(application_setups, _setup.evaluation_seq == _evaluation.seq)
@@ -89,6 +90,18 @@ _OF_SETUPS = frozenset(
     }
 )
 """The keys for which a list must look at setups."""
+_INDEXED = {
+    "status": "status",
+    "name": "name",
+    "id": "id",
+    "created_at": "created_at",
+    "archived_at": "archived_at",
+    "completed_at": "finished_at",
+    "total_test_case_result_count": "item_total",
+    "created_by_user_id": "created_by_id",
+    "created_by_user": "created_by_id",
+}
+"""The keys that the index of evaluations in memory has, and its columns for them."""
 _NEWEST_FIRST = (_evaluation.created_at.desc(), _evaluation.seq.desc())
 
 
@@ -117,13 +130,17 @@ class SqlApplicationEvaluations:
 
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A part of the matching evaluations in the order asked for, and how many match."""
+        selection = _selection(query)
+        if selection is not None and not self._session.writing:
+            page = await self._evaluations.select(query.account_ids[0], selection)
+            return Slice(await self._with_setups(page.items), page.total)
         seqs, total = await self.select(query)
         found = await self._evaluations.by_seq(seqs)
         return Slice(await self._with_setups([found[seq] for seq in seqs]), total)
 
     async def select(self, query: EvaluationQuery) -> tuple[Sequence[int], int]:
-        """The sequence numbers of that part, and how many match. The one place to answer from an index of
-        columns instead."""
+        """The sequence numbers of that part, and how many match, by the database's own sorting: for orders that
+        the index in memory does not have, and for several accounts at once."""
         conditions = self._conditions(query)
         joined = query.spec_id is not None or not {key.field for key in query.page.order}.isdisjoint(_OF_SETUPS)
         source = _JOINED if joined else evaluations
@@ -167,17 +184,16 @@ class SqlApplicationEvaluations:
         self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
     ) -> None:
         """Write the counts of results and what they mean for the status, and the columns of the rows."""
-        await self._session.run(
-            update(evaluations)
-            .where(_evaluation.seq == evaluation.seq)
-            .values(
-                item_total=counts.total,
-                item_successful=counts.completed,
-                item_failed=counts.failed,
-                status=str(status),
-                finished_at=finished_at,
-                column_names=list(evaluation.column_names),
-            )
+        await self._evaluations.settle(
+            evaluation.seq,
+            {
+                "item_total": counts.total,
+                "item_successful": counts.completed,
+                "item_failed": counts.failed,
+                "status": str(status),
+                "finished_at": finished_at,
+                "column_names": list(evaluation.column_names),
+            },
         )
 
     async def link(self, evaluation: Evaluation, dataset_ids: Sequence[str]) -> None:
@@ -210,12 +226,14 @@ class SqlApplicationEvaluations:
             .join(application_setups, _setup.evaluation_seq == evaluation_datasets.c.evaluation_seq)
             .where(datasets.c.id == dataset_id)
         )
-        moving = select(_evaluation.seq).where(_evaluation.seq.in_(using), _evaluation.archived_at == before)
-        for some in slices([row[0] for row in await self._session.rows(moving)]):
+        moving = select(_evaluation.seq, _evaluation.account_id).where(
+            _evaluation.seq.in_(using), _evaluation.archived_at == before
+        )
+        owners = dict(map(tuple, await self._session.rows(moving)))
+        for some in slices(list(owners)):
             of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
             await self._session.run(of_items.values(archived_at=after))
-            of_evaluations = update(evaluations).where(_evaluation.seq.in_(some))
-            await self._session.run(of_evaluations.values(archived_at=after, updated_at=at))
+        await self._evaluations.archive_many(owners, after, at)
 
     async def _with_setups(self, found: Sequence[Evaluation]) -> Sequence[ApplicationEvaluation]:
         setups: dict[int, ApplicationSetup] = {}
@@ -224,6 +242,21 @@ class SqlApplicationEvaluations:
             for row in await self._session.rows(statement):
                 setups[row.evaluation_seq] = _to_setup(row)
         return [ApplicationEvaluation(evaluation, setups.get(evaluation.seq)) for evaluation in found]
+
+
+def _selection(query: EvaluationQuery) -> Selection | None:
+    """The query for the index of evaluations in memory; None when it cannot answer it."""
+    if len(query.account_ids) != 1 or query.spec_id is not None:
+        return None
+    if any(key.field not in _INDEXED for key in query.page.order):
+        return None
+    order = tuple(Sort(_INDEXED[key.field], key.descending) for key in query.page.order)
+    return Selection(
+        include_archived=query.include_archived,
+        sort=(*order, Sort("created_at", descending=True)),
+        limit=query.page.limit,
+        offset=query.page.offset,
+    )
 
 
 def _order_by(sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:

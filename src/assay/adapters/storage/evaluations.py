@@ -234,6 +234,21 @@ class SqlEvaluations:
         successful, failed, errored = (await self._session.rows(counts))[0]
         await self._session.run(statement.values(item_successful=successful, item_failed=failed, error_count=errored))
 
+    async def settle(self, evaluation_seq: int, values: Mapping[str, Any]) -> None:
+        """Set counters and what follows from them, by column name, for work that no engine does."""
+        self._session.changes.note(evaluation_seq)
+        await self._session.run(update(evaluations).where(evaluations.c.seq == evaluation_seq).values(**values))
+
+    async def archive_many(self, owners: Mapping[int, str], archived_at: datetime | None, at: datetime) -> None:
+        """Archive evaluations that are not archived, or restore archived ones (archived_at None); `owners` has
+        their accounts by sequence number."""
+        more = 1 if archived_at is not None else -1
+        for seq, account_id in owners.items():
+            self._session.changes.note(seq, account_id, active=-more, archived=more)
+        for some in in_lists(list(owners)):
+            chosen = update(evaluations).where(evaluations.c.seq.in_(some))
+            await self._session.run(chosen.values(archived_at=archived_at, updated_at=at))
+
     async def list_running(self) -> Sequence[Evaluation]:
         """Every evaluation in any account whose status is running and that has a job."""
         statement = select(*_COLUMNS).where(evaluations.c.status == "running", evaluations.c.has_job)
