@@ -216,3 +216,9 @@ async def test_running_a_variant_is_not_offered(v4: ServedV4) -> None:
     made = await a_variant(v4, (await a_spec(v4)).id)
     answer = await v4.raw.post(f"/v4/applications/{made.id}/process", json={"inputs": {}})
     assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
+
+
+async def test_null_in_a_post_is_as_good_as_absent(v4: ServedV4) -> None:
+    body = {"application_spec_id": (await a_spec(v4)).id, "name": "x", "version": "OFFLINE", "configuration": {}}
+    made = (await v4.raw.post("/v4/application-variants", json={**body, "draft": None, "account_id": None})).json()
+    assert (made["draft"], made["account_id"]) == (False, "default")

@@ -71,7 +71,7 @@ async def test_a_delete_may_say_json_and_have_no_body(v4: ServedV4) -> None:
         if path == "/v4/questions":
             continue
         answer = await v4.raw.delete(f"{path}/{made['id']}", headers=JSON)
-        assert (answer.status_code, answer.json()) == (200, {"success": True, "count": 1})
+        assert (answer.status_code, answer.text) == (200, '{"success":true,"count":1}')
 
 
 async def test_an_empty_patch_changes_nothing_whether_it_is_an_object_or_no_bytes(v4: ServedV4) -> None:
