@@ -77,7 +77,8 @@ async def test_a_removed_item_is_read_at_its_version_or_when_asked_for(storage: 
     async with storage.write() as work:
         gone, left = await current(work, dataset)
         await work.dataset_items.close_versions(dataset.id, [gone.id], 2, removed_at=LATER)
-    before, removed = replace(gone, end_version=2), replace(gone, end_version=2, archived_at=LATER)
+    before = replace(gone, end_version=2, ended_at=LATER)
+    removed = replace(before, archived_at=LATER)
     async with storage.read() as work:
         get, page = work.dataset_items.get, PageRequest()
         assert await get("default", gone.id) is None
