@@ -10,16 +10,19 @@ import pytest
 from scale_gp import NotFoundError, SGPClient, UnprocessableEntityError
 
 import assay
-from tests.fakes.server_process import ServerProcess
+from tests.fakes.server_process import ServerProcess, running_server
 
 ACCOUNT = "default"
 FOUR_VIEWS: Any = ["ApplicationSpec", "AsyncJobs", "EvaluationConfig", "EvaluationDatasets"]
 
 
 @pytest.fixture(scope="module")
-def server_environment() -> dict[str, str]:
-    """The server runs the source that is under test."""
-    return {"PYTHONPATH": str(Path(assay.__file__).parents[1])}
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A running server of the source under test."""
+    source = str(Path(assay.__file__).parents[1])
+    with running_server(tmp_path_factory.mktemp("v4") / "data", PYTHONPATH=source) as process:
+        yield process
+    assert "Traceback" not in process.log, process.log[-6000:]
 
 
 @pytest.fixture(scope="module", params=["", "/public"])
