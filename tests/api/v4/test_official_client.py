@@ -25,6 +25,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     assert "Traceback" not in process.log, process.log[-6000:]
 
 
+@pytest.fixture(scope="module")
+def raw(server: ServerProcess) -> Iterator[httpx.Client]:
+    """Plain HTTP with the server's key."""
+    with httpx.Client(base_url=server.base_url, headers={"x-api-key": server.api_key}) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module", params=["", "/public"])
 def v4(server: ServerProcess, request: pytest.FixtureRequest) -> Iterator[SGPClient]:
     """The official client, which raises for any answer that is not of its types."""
