@@ -41,6 +41,9 @@ share it, and the default of 5 ms makes a request that changes threads six times
 COLLECT_AFTER = (50_000, 20, 50)
 """Thresholds of the garbage collector: the default of 700 walks the results in flight over and over."""
 
+DISPLACED = 3
+"""The exit code of a server that stopped because another took its database: it could not run on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -399,37 +402,44 @@ async def _serve(
     from assay.adapters.storage import open_storage
     from assay.api.app import build_api
 
+    displaced = False
+
+    def give_way() -> None:
+        nonlocal displaced
+        displaced = True
+        log.error("another server has taken this database; stopping")
+        os.kill(os.getpid(), signal.SIGTERM)
+
     await prepare_database(place)
     storage = open_storage(place.database_url)
-    async with storage.sole_server():
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(storage.close)
+        await stack.enter_async_context(storage.sole_server(give_way))
         task_services = await build_services(settings)
+        stack.push_async_callback(task_services.models.close)
+        stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
-        try:
-            services = build_api_services(settings, storage, engine, task_services)
-            key_file = await first_key(settings, place, services.access)
-            await asyncio.to_thread(engine.launch)
-            config = uvicorn.Config(
-                build_api(services, settings),
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-            server = uvicorn.Server(config)
-            gc.freeze()
-            ready = Ready(_url(listener), place, key_file, task_services.sandbox.name)
-            telling = asyncio.create_task(_tell(server, ready, on_ready))
-            with _signals_stop_only_the_web_server():
-                await server.serve(sockets=[listener])
-            telling.cancel()
-        finally:
-            place.server_file.unlink(missing_ok=True)
-            await asyncio.to_thread(engine.close)
-            await task_services.sandbox.close()
-            await task_services.models.close()
-            await storage.close()
-    return 0
+        stack.push_async_callback(asyncio.to_thread, engine.close)
+        services = build_api_services(settings, storage, engine, task_services)
+        key_file = await first_key(settings, place, services.access)
+        await asyncio.to_thread(engine.launch)
+        config = uvicorn.Config(
+            build_api(services, settings),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        server = uvicorn.Server(config)
+        gc.freeze()
+        stack.callback(place.server_file.unlink, missing_ok=True)
+        ready = Ready(_url(listener), place, key_file, task_services.sandbox.name)
+        telling = asyncio.create_task(_tell(server, ready, on_ready))
+        with _signals_stop_only_the_web_server():
+            await server.serve(sockets=[listener])
+        telling.cancel()
+    return DISPLACED if displaced else 0
 
 
 @contextmanager

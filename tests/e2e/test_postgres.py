@@ -143,6 +143,18 @@ def test_a_second_server_on_the_same_database_is_refused_until_the_first_is_gone
     second.stop()
 
 
+def test_a_server_whose_claim_ended_with_its_connections_takes_it_again(
+    server: ServerProcess, database: str, tmp_path: Path
+) -> None:
+    end_connections(database)
+    time.sleep(4)
+    second = ServerProcess(tmp_path / "other", server.environment, server.arguments)
+    with pytest.raises(RuntimeError, match="another server already uses this database"):
+        second.start()
+    second.stop()
+    assert server.healthy()
+
+
 def _starts(server: ServerProcess) -> bool:
     """A killed server's session ends when the database notices that it is gone."""
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from sqlalchemy import select
@@ -20,6 +20,8 @@ from assay.ports.storage import UnitOfWork
 
 PATIENCE = 30.0
 """Seconds that a writing transaction waits for its turn, or for the database to come back."""
+CLAIM_CHECK_SECONDS = 1.0
+"""How often a server looks whether it still has the database for itself."""
 
 
 class SqlStorage:
@@ -154,20 +156,51 @@ class SqlStorage:
                 await session.connection.exec_driver_sql("SELECT 1")
 
     @asynccontextmanager
-    async def sole_server(self) -> AsyncIterator[None]:
+    async def sole_server(self, lost: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
         """Keep the database for this server alone while the block runs. Raises Unavailable when another has it.
 
-        On PostgreSQL by a lock of the session, which a restart of the database gives up; a file on SQLite is
-        kept by whoever opens it (`bootstrap.hold`).
+        On PostgreSQL by a lock of a session. When that session ends, as in a restart of the database, the lock is
+        taken again; `lost` is called if another server was faster. A file on SQLite is kept by whoever opens it
+        (`bootstrap.hold`).
         """
         with translated(self._dialect):
             connection = await self._dialect.claim_server(self._writers)
+        if connection is None:
+            yield
+            return
+        keeping = asyncio.create_task(self._keep(connection, lost), name="sole-server")
         try:
             yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _keep(self, connection: AsyncConnection | None, lost: Callable[[], None]) -> None:
+        """Hold the claim, and take it again whenever its session has ended."""
+        try:
+            while connection is not None:
+                await asyncio.sleep(CLAIM_CHECK_SECONDS)
+                try:
+                    await connection.exec_driver_sql("SELECT 1")
+                    await connection.commit()
+                except (SQLAlchemyError, OSError):
+                    await self._release(connection)
+                    connection = await self._claim_again()
+            lost()
         finally:
             if connection is not None:
                 await connection.invalidate()  # ends the session, and with it the lock
                 await self._release(connection)
+
+    async def _claim_again(self) -> AsyncConnection | None:
+        """The claim, once the database answers; None when another server has it."""
+        while True:
+            try:
+                return await self._dialect.claim_server(self._writers)
+            except Unavailable:
+                return None
+            except (SQLAlchemyError, OSError):
+                await asyncio.sleep(0.2)
 
     async def close(self) -> None:
         """Release connections. Idempotent."""
