@@ -23,6 +23,7 @@ from sqlalchemy import insert, text
 from assay.adapters.storage import SqlStorage, open_storage, upgrade
 from assay.adapters.storage.changes import recount
 from assay.adapters.storage.datasets import naming
+from assay.adapters.storage.migrations.versions import v0002_groups_counted
 from assay.adapters.storage.tables import evaluations, group_members, groups
 from assay.core.identity import Account
 from benchmarks.measuring import peak_memory, quantile, workplace
@@ -136,6 +137,7 @@ async def load(storage: SqlStorage, size: int) -> Loaded:
     await load_groups(storage, loaded, members, rng, min(GROUPS, size // 5))
     async with storage._writing() as session:
         await recount(session)
+        await session.run(text(v0002_groups_counted.COUNT))
         await session.run(text("ANALYZE"))
     loaded.seconds = time.perf_counter() - begun
     return loaded
@@ -253,6 +255,18 @@ def keys(_loaded: Loaded, rng: random.Random) -> Request:
     return "GET", f"/v5/evaluations/metadata-keys?x={rng.random()}", None
 
 
+def numbered(order: str = "") -> Callable[[Loaded, random.Random], Request]:
+    """Version 4's list: the first pages and those around the 5,000th, or the last of a smaller account."""
+
+    def page(loaded: Loaded, rng: random.Random) -> Request:
+        last = min(5000, len(loaded.ids) * 95 // 10_000)
+        number = rng.randrange(1, 4) if rng.random() < 0.5 else max(1, last - rng.randrange(40))
+        sort_by = f"&sort_by={order}" if order else ""
+        return "GET", f"/v4/evaluations?account_id=default&limit=100&page={number}{sort_by}&x={rng.random()}", None
+
+    return page
+
+
 CASES: dict[str, Callable[[Loaded, random.Random], Request]] = {
     "filter, selective": selective,
     "filter, broad": broad,
@@ -265,6 +279,10 @@ CASES: dict[str, Callable[[Loaded, random.Random], Request]] = {
     "groups, first page": first_groups,
     "groups, deep page": deep_groups,
     "metadata-keys": keys,
+    "v4 list, newest first": numbered(),
+    "v4 list by name": numbered("name:asc"),
+    "v4 list by status, newest": numbered("status:desc,created_at:desc"),
+    "v4 list by completed_at": numbered("completed_at:asc"),
 }
 
 
