@@ -76,11 +76,11 @@ def test_a_run_goes_on_when_the_database_ends_every_connection_over_and_over(
     evaluation_id = create(server, 800)
     eventually(endpoint.calls, bool, 20)
     endings = 0
-    while endings < 12 or len(endpoint.calls()) < 500:
+    while endings < 12 or (len(endpoint.calls()) < 500 and endings < 300):
         end_connections(database)
         endings += 1
         time.sleep(0.06)
-    assert endings < 100
+    assert endings < 300
     check_done(server, evaluation_id, 800)
     messages = [call.message for call in endpoint.calls()]
     assert sorted(set(messages)) == sorted(messages), "no answer was lost with a connection"

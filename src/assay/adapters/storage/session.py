@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, Row, Select
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
@@ -27,6 +27,8 @@ def meaning(dialect: Dialect, error: BaseException) -> AssayError | None:
         return error
     if is_pool_timeout(error):
         return Unavailable("every connection to the database is in use")
+    if isinstance(error, ResourceClosedError | PendingRollbackError):
+        return Unavailable("the connection to the database was lost in the middle of a transaction")
     if isinstance(error, StatementError) and not isinstance(error, DBAPIError):
         return error.orig if isinstance(error.orig, AssayError) else None
     return dialect.fault(error)

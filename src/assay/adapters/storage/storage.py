@@ -1,6 +1,7 @@
 """A database as the rest of Assay sees it: transactions to read, transactions to write, and the server's secrets."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -125,7 +126,9 @@ class SqlStorage:
         try:
             await connection.close()
         except (SQLAlchemyError, OSError):
-            await connection.invalidate()
+            # A close that failed has sometimes closed it all the same, and then there is nothing to invalidate.
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await connection.invalidate()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -189,7 +192,8 @@ class SqlStorage:
             lost()
         finally:
             if connection is not None:
-                await connection.invalidate()  # ends the session, and with it the lock
+                with contextlib.suppress(SQLAlchemyError, OSError):
+                    await connection.invalidate()  # ends the session, and with it the lock
                 await self._release(connection)
 
     async def _claim_again(self) -> AsyncConnection | None:
