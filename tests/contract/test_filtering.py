@@ -414,8 +414,7 @@ async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStor
         for statement in (
             "DROP TABLE evaluation_counts",
             "DROP TABLE evaluation_changes",
-            "DROP INDEX ix_groups_present_by_creation",
-            "UPDATE assay_schema SET version_num = '0001'",
+            "UPDATE assay_schema SET version_num = '0004'",
         ):
             await session.run(text(statement))
     await upgrade(database_url)
