@@ -21,8 +21,9 @@ KILLS = 5
 LATENCY = 0.1
 CONCURRENCY = 40
 STORED_WITHIN = 0.5
-NOTED_WITHIN = 0.3
 """Seconds after which an answer must have been stored, so that no kill makes it be asked for again."""
+NOTED_WITHIN = 0.3
+"""Seconds after a kill in which the endpoint may still note what the killed server had sent."""
 
 LENGTH = "def length(answer):\n    return len(answer)\n"
 
