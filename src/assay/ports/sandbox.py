@@ -8,13 +8,6 @@ from assay.core.results import TaskError
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """One call: the function's keyword arguments, JSON values by parameter name."""
-
-    arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class FunctionReturn:
     """What a call gave: a JSON value (finite numbers only) or an error, and its time in seconds."""
 
