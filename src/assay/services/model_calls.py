@@ -33,6 +33,10 @@ CHARACTERS_A_TOKEN = 4.0
 FORGOTTEN_EVERY = timedelta(hours=1)
 """How often answers that are too old are looked for, while there are new ones."""
 
+CAUTIOUS_CHARACTERS_A_TOKEN = 3.0
+CAUTIOUS_TOKENS_MORE = 10
+"""What a budget reckons prompts by before it has learned: more than they usually come to, with what vendors add."""
+
 LEARNED = 20
 """Calls after which what they needed tells more than what a request allows."""
 
@@ -103,12 +107,11 @@ class Budget:
         """What the call may cost, in US dollars: by the calls so far once there are enough, else by what the
         request allows."""
         if self._learned.calls >= LEARNED:
-            completion = self._learned.completion_tokens / self._learned.calls
-            a_token = max(1.0, self._learned.prompt_characters / max(1, self._learned.prompt_tokens))
-        else:
-            completion = call.most_completion_tokens or UNKNOWN_COMPLETION
-            a_token = CHARACTERS_A_TOKEN
-        return price.of(call.prompt_characters / a_token, completion)
+            learned = self._learned
+            prompt = call.prompt_characters * learned.prompt_tokens / max(1, learned.prompt_characters)
+            return price.of(prompt, learned.completion_tokens / learned.calls)
+        prompt = call.prompt_characters / CAUTIOUS_CHARACTERS_A_TOKEN + CAUTIOUS_TOKENS_MORE
+        return price.of(prompt, call.most_completion_tokens or UNKNOWN_COMPLETION)
 
     async def hold(self, amount: float) -> None:
         """Take an amount for a call. Raises BudgetReached when it does not fit into what is left."""

@@ -171,7 +171,8 @@ async def resume_evaluation(
 ) -> Response:
     """Let a stopped evaluation (cancelled, at its `max_cost`, or failed half-way) go on with what has no result
     yet. An addition of Assay's."""
-    evaluation = await services.evaluations.resume(caller, evaluation_id, max_cost=body.max_cost, cache=body.cache)
+    cache = None if body.cache is None else CacheMode(body.cache)
+    evaluation = await services.evaluations.resume(caller, evaluation_id, max_cost=body.max_cost, cache=cache)
     return json_response(translate.render_evaluation(evaluation))
 
 
@@ -255,5 +256,5 @@ def _new_evaluation(body: wire.CreateEvaluation) -> NewEvaluation:
         dataset=dataset,
         skip_prefilled_rows=bool(body.skip_prefilled_rows),
         taxonomy=body.taxonomy_params,
-        policy=CallPolicy(body.cache or CacheMode.AUTO, body.max_cost),
+        policy=CallPolicy(CacheMode(body.cache or "auto"), body.max_cost),
     )

@@ -15,7 +15,8 @@ Rows = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object
 
 
 Cache = Annotated[
-    CacheMode, Field(description="Whether calls of models may be answered by what the same call was answered before.")
+    Literal["auto", "on", "read", "off"],
+    Field(description="Whether calls of models may be answered by what the same call was answered before."),
 ]
 MaxCost = Annotated[
     float, Field(gt=0, le=1e9, allow_inf_nan=False, description="US dollars that the calls of models may cost in all.")
