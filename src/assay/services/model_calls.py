@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from assay.core.errors import AssayError, InvalidInput, Problem, Unavailable
+from assay.core.errors import AssayError, InvalidInput, Problem
 from assay.core.model_calls import CacheMode, CallPolicy, CallSums, KeptAnswer, ModelCall, Price
 from assay.core.results import Usage
 from assay.core.tasks import TaskSpec
@@ -232,10 +232,8 @@ class CallLedger:
                     self._forgotten_at = now
                 await unit.model_calls.keep(unwritten.answers, now)
                 await unit.model_calls.add_sums(unwritten.sums)
-        except Unavailable as error:
-            log.warning("answers were not kept", answers=len(unwritten.answers), cause=error.message)
-        except Exception as error:
-            log.error("answers were not kept", answers=len(unwritten.answers), error=type(error).__name__)  # noqa: TRY400
+        except AssayError as error:
+            log.warning("answers were not kept", answers=len(unwritten.answers), cause=type(error).__name__)
 
     async def close(self) -> None:
         """Write what is left and stop."""
