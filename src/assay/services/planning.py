@@ -101,7 +101,8 @@ def compile_tasks(
                 binding = _bind_readings(bound[0], readings(spec.configuration, visible, known), known, loc, problems)
                 bound = (binding, bound[1])
             compiled[spec.alias] = (spec, *bound)
-        visible += [column for column in writes[spec.alias] if column not in visible]
+        if not getattr(task_type, "judges", False):
+            visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
     nodes = [Node(alias, writes[alias], binding.columns) for alias, (_, binding, _) in compiled.items()]

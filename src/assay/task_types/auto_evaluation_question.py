@@ -43,6 +43,7 @@ class TaskType:
 
     name: ClassVar[str] = "auto_evaluation.question"
     executes: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
     Configuration: ClassVar[type[BaseModel]] = QuestionConfiguration
     resolved: ClassVar[frozenset[str] | None] = frozenset()
 
