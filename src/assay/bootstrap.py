@@ -258,6 +258,7 @@ def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.rubrics import Rubrics
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -277,6 +278,7 @@ def build_api_services(
         application_variants=ApplicationVariants(storage, clock),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
+        rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
         application_evaluations=ApplicationEvaluations(storage, clock, configs),
         dataset_versions=DatasetVersions(storage, clock),

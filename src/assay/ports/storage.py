@@ -28,6 +28,7 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.rubrics import RubricRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +372,7 @@ class UnitOfWork(Protocol):
     application_variants: Catalogue[ApplicationVariant]
     questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository

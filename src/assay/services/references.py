@@ -10,6 +10,7 @@ from assay.core.tasks import TaskSpec
 from assay.ports.storage import UnitOfWork
 from assay.registry.task_types import Reference, TaskType
 from assay.services.catalogue import find_to_use
+from assay.services.rubrics import rubric_material
 
 Lookup = Callable[[UnitOfWork, str, Reference], Awaitable[dict[str, Any]]]
 
@@ -50,5 +51,9 @@ async def _question(unit: UnitOfWork, account_id: str, reference: Reference) -> 
     return question_document(await find_to_use(unit.questions, Question, account_id, reference.id))
 
 
-_LOOKUPS: Mapping[str, Lookup] = {"question": _question}
+async def _rubric(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    return await rubric_material(unit, account_id, reference.id, reference.version)
+
+
+_LOOKUPS: Mapping[str, Lookup] = {"question": _question, "rubric": _rubric}
 """What can be referred to, by the word for it in `Reference.kind`; each gives a JSON object."""

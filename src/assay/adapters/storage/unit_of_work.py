@@ -10,6 +10,7 @@ from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
+from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
@@ -23,6 +24,7 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.rubrics import RubricRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -51,6 +53,7 @@ class SqlUnitOfWork:
         self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
         self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)

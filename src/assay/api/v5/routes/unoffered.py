@@ -15,7 +15,6 @@ FAMILIES = (
     "inference",
     "models",
     "responses",
-    "rubrics",
     "sgp",
     "span-assessments",
     "spans",
