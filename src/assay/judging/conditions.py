@@ -95,6 +95,8 @@ def _operand_faults(op: str, node: Mapping[str, Any]) -> Iterator[Fault]:
 def _below(node: Mapping[str, Any]) -> Iterator[tuple[Loc, Any]]:
     """The nodes that a node is made of, with their places."""
     op = node.get("op")
+    if not isinstance(op, str):
+        return
     if op in _COMPARISONS:
         sides: Sequence[str] = ("left", "right")
     else:
