@@ -239,7 +239,13 @@ async def build_services(settings: Settings) -> "Services":
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
+    judge = settings.judge_model
+    return Services(
+        HttpModels(settings.all_vendors()),
+        await open_sandbox(settings),
+        load_metrics(),
+        judge if "/" in judge else f"openai/{judge}",
+    )
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
@@ -276,6 +282,7 @@ def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.rubrics import Rubrics
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -298,6 +305,7 @@ def build_api_services(
         application_variants=ApplicationVariants(storage, clock),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
+        rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
         application_evaluations=ApplicationEvaluations(storage, clock, configs),
         dataset_versions=DatasetVersions(storage, clock),

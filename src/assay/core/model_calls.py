@@ -43,7 +43,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call as a task makes it: `kind` is `chat` or `inference`, `request` the body without the model."""
+    """One call as a task makes it: `kind` is `chat`, `ask` or `inference`, `request` the body without the model."""
 
     model: str
     request: Mapping[str, Any]

@@ -18,7 +18,7 @@ from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
 from assay.ports.application_storage import (
@@ -27,8 +27,9 @@ from assay.ports.application_storage import (
     TestCaseRepository,
     TestCaseResultRepository,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.rubrics import RubricRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +375,9 @@ class UnitOfWork(Protocol):
     model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
     application_variants: Catalogue[ApplicationVariant]
-    questions: Catalogue[Question]
+    questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository

@@ -11,20 +11,22 @@ from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
+from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.evaluation_configs import EvaluationConfig
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.rubrics import RubricRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -52,8 +54,9 @@ class SqlUnitOfWork:
         self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
-        self.questions: Catalogue[Question] = SqlQuestions(session)
+        self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)

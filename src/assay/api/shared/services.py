@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.rubrics import Rubrics
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -47,6 +48,7 @@ class ApiServices:
     application_variants: "ApplicationVariants"
     questions: "Questions"
     question_sets: "QuestionSets"
+    rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
     dataset_versions: "DatasetVersions"
