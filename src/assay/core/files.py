@@ -42,7 +42,6 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "application/gzip"),
     (0, b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
     (0, b"PAR1", "application/vnd.apache.parquet"),
-    (0, b"SQLite format 3\x00", "application/vnd.sqlite3"),
 )
 _RIFF = frozenset({"image/webp", "audio/wav", "video/x-msvideo"})
 _OFFICE = {

@@ -246,8 +246,9 @@ def reported_tokens(span: Span, *names: str) -> int | None:
     """The first count under one of `names`, looked for in `metadata.usage`, `output.usage` and `metadata`."""
     metadata: Document = span.metadata or {}
     output: Document = span.output or {}
-    for place in (metadata.get("usage"), output.get("usage"), metadata):
-        for name in names if isinstance(place, Mapping) else ():
+    places = [each for each in (metadata.get("usage"), output.get("usage"), metadata) if isinstance(each, Mapping)]
+    for place in places:
+        for name in names:
             count = place.get(name)
             if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _LARGEST_COUNT:
                 return count
