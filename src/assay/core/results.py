@@ -57,7 +57,8 @@ class Outcome:
     """The return of a task's run on one item: a value, or an error beside it, never both.
 
     `columns` are further named values (a custom function's `outputs`); `detail` is kept with the result
-    for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated.
+    for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated. `skipped`:
+    the task did not apply to the item, and there is neither value nor error.
     """
 
     value: JSON = None
@@ -65,6 +66,7 @@ class Outcome:
     usage: Usage | None = None
     columns: Mapping[str, "JSON"] = field(default_factory=dict)
     detail: Mapping[str, "JSON"] | None = None
+    skipped: bool = False
 
     @classmethod
     def failed(

@@ -20,6 +20,7 @@ from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
 from assay.services.datasets import NewDataset, add_dataset
 from assay.services.planning import Plan, plan_tasks
+from assay.services.references import with_material
 from assay.services.rows import Row, check_files, check_rows, columns_of
 
 log = structlog.get_logger(__name__)
@@ -88,13 +89,15 @@ class Evaluations:
     async def create(self, caller: Caller, new: NewEvaluation) -> Evaluation:
         """Make an evaluation with its items in one transaction and start its job, if it has one.
 
-        Raises InvalidInput, NotFound (the dataset) and RuleViolation before anything is written.
+        What tasks refer to by id is kept as it is now. Raises InvalidInput, NotFound (the dataset) and
+        RuleViolation before anything is written.
         """
         source = await self._source(caller, new)
         plan = self._plan(new.tasks, source.columns)
         now = self._clock.now()
-        evaluation = _new_evaluation(caller, new, plan, source, now)
         async with self._storage.write() as unit:
+            specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
+            evaluation = _new_evaluation(caller, new, replace(plan, specs=specs), source, now)
             dataset_ids = [source.dataset_id] if source.dataset_id else []
             origins: Sequence[Row] = source.origins
             if new.dataset is not None:
@@ -257,7 +260,8 @@ class Evaluations:
                 plan = self._plan(raw, evaluation.column_names)
             except InvalidInput as invalid:
                 raise _relocated(invalid, index) from None
-            evaluation = replace(evaluation, tasks=plan.specs, updated_at=self._clock.now())
+            specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
+            evaluation = replace(evaluation, tasks=specs, updated_at=self._clock.now())
             await unit.evaluations.save(evaluation)
         return evaluation
 

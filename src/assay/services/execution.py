@@ -29,9 +29,11 @@ REMEMBERED_EVALUATIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """An evaluation ready to run: its compiled tasks, each after those it waits for, and their aliases."""
+    """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, and what
+    they may use."""
 
     seq: int
+    services: Services
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
 
@@ -167,7 +169,7 @@ class Execution:
         found = self._compiled.get(evaluation.id)
         if found is None:
             tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
-            found = _Running(evaluation.seq, tasks, tuple(task.alias for task in tasks))
+            found = _Running(evaluation.seq, self._services, tasks, tuple(task.alias for task in tasks))
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
@@ -200,7 +202,7 @@ class Execution:
         begun: list[tuple[RunnableTask, Awaitable[Outcome]]] = []
         fresh: list[Result] = []
         while (task := state.next_ready()) is not None:
-            outcome = self._begin(task, state)
+            outcome = self._begin(running, task, state)
             if isinstance(outcome, Outcome):
                 fresh.extend(state.settle(task, outcome))
             else:
@@ -209,13 +211,13 @@ class Execution:
             self._store(running, state, fresh)
         return begun
 
-    def _begin(self, task: RunnableTask, state: "_ItemState") -> Outcome | Awaitable[Outcome]:
+    def _begin(self, running: _Running, task: RunnableTask, state: "_ItemState") -> Outcome | Awaitable[Outcome]:
         """Start a task on an item: its outcome when it needs no waiting, else something to wait for."""
         broken = state.broken_upstream(task)
         if broken is not None:
             return Outcome.failed(ErrorType.UPSTREAM_ERROR, f"the task {broken!r}, which this one reads, failed")
         try:
-            return task.task_type.run(task.resolve(state.values), self._services)
+            return task.task_type.run(task.resolve(state.values), running.services)
         except MissingValue as missing:
             return Outcome.failed(ErrorType.MISSING_FIELD, str(missing))
         except Exception as error:
@@ -279,12 +281,18 @@ class _ItemState:
             self.running.seq,
             self._seq,
             alias,
-            ResultStatus.ERRORED if outcome.error is not None else ResultStatus.COMPLETED,
-            None if outcome.error is not None else value,
+            _status(outcome),
+            None if outcome.error is not None or outcome.skipped else value,
             outcome.error,
             usage,
             outcome.detail if usage is outcome.usage else None,
         )
+
+
+def _status(outcome: Outcome) -> ResultStatus:
+    if outcome.error is not None:
+        return ResultStatus.ERRORED
+    return ResultStatus.SKIPPED if outcome.skipped else ResultStatus.COMPLETED
 
 
 async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome:

@@ -167,6 +167,26 @@ async def test_prefilled_and_skipped_results_are_results_and_are_read_as_values(
     assert done.progress == Progress(total=2, successful=2)
 
 
+async def test_a_task_that_does_not_apply_to_an_item_is_skipped_there_and_read_as_null(job: Job) -> None:
+    evaluation = await job.add([{"x": {"skip": True}}, {"x": 2}], task("a"), task("b", "item.a"))
+
+    done = await job.run(evaluation)
+
+    statuses = [item.results["a"].status for item in await job.items(evaluation)]
+    assert statuses == [ResultStatus.SKIPPED, ResultStatus.COMPLETED]
+    assert await job.values(evaluation, "b") == [None, 2]
+    assert done.progress == Progress(total=2, successful=2)
+
+
+async def test_what_a_task_refers_to_is_given_to_it_beside_its_configuration(job: Job) -> None:
+    referring = TaskSpec("fake", "a", {"outputs": []}, {"input": {"question": "kept"}})
+    evaluation = await job.add([{"x": 1}], referring)
+
+    await job.run(evaluation)
+
+    assert await job.values(evaluation, "a") == [{"question": "kept"}]
+
+
 async def test_one_items_fault_is_its_own_error_and_what_reads_it_says_so(job: Job) -> None:
     rows = [{"x": {"error": "broken"}}, {"x": "fine"}, {"x": {"raise": "boom"}}, {"y": 1}, {"x": {"cancelled": 1}}]
     evaluation = await job.add(rows, task("a", later=True, outputs=["c"]), task("b", "item.c"), task("free", "z"))
