@@ -28,8 +28,10 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
 from assay.ports.rubrics import RubricRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +385,9 @@ class UnitOfWork(Protocol):
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
+    files: FileRepository
+    spans: SpanRepository
+    span_assessments: SpanAssessmentRepository
 
 
 class Storage(Protocol):

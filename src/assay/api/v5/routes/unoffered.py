@@ -11,13 +11,10 @@ FAMILIES = (
     "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
     "inference",
     "models",
     "responses",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
