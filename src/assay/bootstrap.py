@@ -249,6 +249,7 @@ def build_api_services(
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -279,6 +280,7 @@ def build_api_services(
         spans=Spans(storage, clock),
         span_assessments=SpanAssessments(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
+        application_runs=ApplicationRuns(storage, task_services.applications),
         application_specs=ApplicationSpecs(storage, clock),
         application_variants=ApplicationVariants(storage, clock, task_services.applications),
         questions=Questions(storage, clock),

@@ -15,7 +15,7 @@ from assay.adapters.storage.session import Session
 from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.questions import Question, QuestionSet
 from assay.ports.application_storage import (
@@ -23,6 +23,7 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue
 from assay.ports.files import FileRepository
@@ -52,7 +53,7 @@ class SqlUnitOfWork:
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
-        self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
+        self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
         self.questions: Catalogue[Question] = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
