@@ -113,6 +113,10 @@ def test_an_application_that_does_its_worst_is_an_error_on_that_item_and_nothing
         "!secretive_error": "inference_error",
         "!reset": "inference_error",
         "!garbage": "invalid_output",
+        "!deep_elsewhere": "invalid_output",
+        "!surrogate": "invalid_output",
+        "!long_number": "invalid_output",
+        "!nan": "invalid_output",
     }
     questions = [question for bad in worst for question in (bad, f"fine after {bad[1:]}")]
 
@@ -132,6 +136,25 @@ def test_an_application_that_does_its_worst_is_an_error_on_that_item_and_nothing
     assert not any(TOKEN in each for each in shown)
     assert TOKEN not in server.log
     assert max(member.memory_info().rss for member in server.members()) < 1 << 30
+
+
+def test_a_strange_answer_is_kept_or_an_error_and_its_neighbours_are_fine(
+    client: SGPClient, v4: V4Client, application: ApplicationProcess
+) -> None:
+    variant = v4_variant(v4, endpoint(application.url))
+
+    done, items = run(
+        client,
+        standalone(
+            [{"q": "!deep"}, {"q": "fine"}, {"q": "!nul"}, {"q": "also fine"}], task(variant, {"question": "item.q"})
+        ),
+    )
+
+    assert done.status == "completed"
+    assert [items[1].data["answer"], items[3].data["answer"]] == ["FINE", "ALSO FINE"]
+    for item in (items[0], items[2]):
+        assert item.task_result_statuses is not None
+        assert item.task_result_statuses["answer"] in ("completed", "errored")
 
 
 def test_an_input_that_an_item_lacks_is_that_items_error(
