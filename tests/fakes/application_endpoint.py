@@ -223,7 +223,8 @@ class FakeApplication:
         )
 
     async def _do_secretive_error(self, writer: asyncio.StreamWriter) -> bool:
-        said = f"bad token {self.calls[-1].headers.get('authorization')}".encode()
+        headers = self.calls[-1].headers
+        said = f"bad token {headers.get('authorization')}, or {headers.get('x-token')}".encode()
         return await self._raw(writer, 401, said, b"text/plain")
 
     async def _do_text(self, writer: asyncio.StreamWriter) -> bool:
