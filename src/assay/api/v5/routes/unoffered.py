@@ -11,15 +11,12 @@ FAMILIES = (
     "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
     "inference",
     "models",
     "questions",
     "responses",
     "rubrics",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
