@@ -92,7 +92,15 @@ def test_a_variant_of_version_4_is_evaluated_in_version_5(
     assert aggregate["tokens"] == {"prompt": 550, "completion": 200}
     item = raw.get(f"/v5/evaluation-items/{items[0].id}").json()
     assert item["task_details"]["answer"]["extra_info"] == ["a", "b"]
-    assert item["task_details"]["answer"]["trace_id"]
+    trace_id = item["task_details"]["answer"]["trace_id"]
+    spans = list(strict.spans.search(trace_ids=[trace_id], sort_order="asc"))
+    (root,) = [span for span in spans if span.parent_id is None]
+    assert (root.name, root.type, root.application_variant_id) == ("first", "EXTERNAL_ENDPOINT", variant)
+    assert (root.input, root.output) == ({"question": "why 0?"}, {"output": "WHY 0?"})
+    assert {(span.name, span.parent_id) for span in spans} - {("first", None)} == {
+        ("retrieve", root.id),
+        ("generate", root.id),
+    }
     assert TOKEN not in server.log
 
 
@@ -198,6 +206,8 @@ def test_an_agent_is_evaluated_by_its_turns(client: SGPClient, raw: httpx.Client
     assert items[2].task_errors["agentex_output"].type == "invalid_input"
     detail = raw.get(f"/v5/evaluation-items/{items[0].id}").json()["task_details"]["agentex_output"]
     assert detail.keys() >= {"task_id", "status", "trace_id"}
+    roots = client.spans.search(agentex_agent_ids=[agent])
+    assert {span.trace_id for span in roots} >= {detail["trace_id"]}
 
 
 def test_a_kill_in_the_middle_repeats_no_finished_item_and_loses_none(tmp_path: Path) -> None:
@@ -224,6 +234,8 @@ def test_a_kill_in_the_middle_repeats_no_finished_item_and_loses_none(tmp_path: 
             server.start()
             done = eventually(progress, lambda seen: seen["status"] != "running", 60)
             items = ask.get("/v5/evaluation-items", params={"evaluation_id": made, "limit": 1000}).json()["items"]
+            query = {"group_id": made, "parents_only": False}
+            spans = ask.post("/v5/spans/search", json=query, params={"limit": 10_000}).json()["items"]
             time.sleep(0.2)
         finally:
             ask.close()
@@ -233,6 +245,8 @@ def test_a_kill_in_the_middle_repeats_no_finished_item_and_loses_none(tmp_path: 
     assert (done["status"], done["error_count"]) == ("completed", 0)
     assert [item["data"]["answer"] for item in items] == [row["q"].upper() for row in rows]
     assert before < count
+    assert len(spans) == len({span["id"] for span in spans}) == 3 * count
+    assert len({span["trace_id"] for span in spans}) == count
     repeated = sum(times - 1 for times in calls.values())
     assert repeated <= before - stored, "only calls whose results were not stored yet are made again"
     assert max(calls.values()) <= 2

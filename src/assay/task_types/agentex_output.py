@@ -109,6 +109,7 @@ class TaskType:
             ended_at=max(started_at, datetime.now(UTC)),
             input=turn.content if isinstance(turn.content, Mapping) else {"message": turn.content},
             output={"messages": [message.get("content") for message in end.messages]},
+            metadata={"__agent_id__": agent.get("id"), "__agent_name__": agent.get("name")},
             type=SpanType.AGENT_WORKFLOW,
             application_variant_id=agent.get("id"),
         )
