@@ -5,12 +5,14 @@
      ├─ RuleViolation       well formed, but the state forbids it                       (400)
      │   └─ InvalidCursor   a paging cursor that names nothing in this list
      ├─ NotFound            no such thing in this account                               (404)
+     ├─ Conflict            a name or an id that is taken                               (409)
      ├─ Unauthenticated     no key, an unknown key, a revoked key                       (401)
      ├─ Forbidden           a good key that may not do this                             (403)
      ├─ TooLarge            a body or file over a limit                                 (413)
      ├─ NotOffered          part of the vendor's product that Assay leaves out          (501)
      ├─ Unavailable         cannot be done now; trying again may work                   (503)
-     └─ NotConfigured       a setting is missing or wrong; names the setting            (400)
+     ├─ NotConfigured       a setting is missing or wrong; names the setting            (400)
+     └─ VendorFailed        a vendor of models refused a call or failed at it           (the vendor's; 502, 504)
 
 A task that fails on one item is no exception: it is a result (`core.results.TaskError`).
 """
@@ -78,6 +80,12 @@ class NotFound(AssayError):
         self.identifier = identifier
 
 
+class Conflict(AssayError):
+    """Something else has this name or id already; trying again will not help."""
+
+    code = "conflict"
+
+
 class Unauthenticated(AssayError):
     """No API key, or one that is unknown or revoked."""
 
@@ -123,3 +131,29 @@ class InvalidCursor(RuleViolation):
         super().__init__(f"{parameter}: no such row in this list: {cursor}")
         self.parameter = parameter
         self.cursor = cursor
+
+
+class VendorFailed(AssayError):
+    """A vendor of models refused a call, failed at it or did not answer, after the attempts that it was worth.
+
+    `status` is the HTTP status that the vendor gave, None when it gave no answer or none that can be used;
+    `retry_after` the seconds that it asks to wait. `own_key`: the call carried a key that the caller brought.
+    The message names the vendor, the model and the cause; never a key, a prompt or a header.
+    """
+
+    code = "vendor_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        timed_out: bool = False,
+        own_key: bool = False,
+    ) -> None:
+        super().__init__(message[:2000])
+        self.status = status
+        self.retry_after = retry_after
+        self.timed_out = timed_out
+        self.own_key = own_key
