@@ -28,6 +28,7 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue
+from assay.ports.registered_models import RegisteredModelRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +373,7 @@ class UnitOfWork(Protocol):
     questions: Catalogue[Question]
     question_sets: Catalogue[QuestionSet]
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository

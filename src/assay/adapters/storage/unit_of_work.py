@@ -9,6 +9,7 @@ from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
@@ -23,6 +24,7 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue
+from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -52,6 +54,7 @@ class SqlUnitOfWork:
         self.questions: Catalogue[Question] = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
