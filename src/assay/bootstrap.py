@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from assay.adapters.storage import SqlStorage
     from assay.api.shared.services import ApiServices
     from assay.ports.engine import Job
+    from assay.ports.inference import Inference
     from assay.registry.task_types import Services
     from assay.services.access import Access
 
@@ -209,14 +210,16 @@ class _Engine:
         await storage.close()
 
 
-async def build_services(settings: Settings) -> "Services":
-    """What tasks use; serves the web server's loop and the engine's."""
-    from assay.adapters.models import HttpModels
+async def build_services(settings: Settings) -> "tuple[Services, Inference]":
+    """What tasks use, and inference over the same vendors and limits; serves the web server's loop and the engine's.
+    Closing the services' models closes both."""
+    from assay.adapters.models import HttpInference, HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
+    models = HttpModels(settings.all_vendors())
+    return Services(models, await open_sandbox(settings), load_metrics()), HttpInference(models.calls)
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
@@ -234,7 +237,11 @@ def build_engine(settings: Settings, place: Place, services: "Services") -> "Dbo
 
 
 def build_api_services(
-    settings: Settings, storage: "SqlStorage", engine: "DbosEngine", task_services: "Services"
+    settings: Settings,
+    storage: "SqlStorage",
+    engine: "DbosEngine",
+    task_services: "Services",
+    inference: "Inference",
 ) -> "ApiServices":
     """The objects behind the HTTP API, for the web server's loop."""
     from assay.api.shared.services import ApiServices
@@ -251,12 +258,15 @@ def build_api_services(
     from assay.services.exports import Exports
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.model_calls import ModelCalls
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    registered_models = RegisteredModels(storage, clock, inference)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -276,6 +286,8 @@ def build_api_services(
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
         test_case_results=TestCaseResults(storage, clock),
+        model_calls=ModelCalls(inference, storage, registered_models),
+        registered_models=registered_models,
         task_types=task_types,
     )
 
@@ -415,12 +427,12 @@ async def _serve(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await stack.enter_async_context(storage.sole_server(give_way))
-        task_services = await build_services(settings)
+        task_services, inference = await build_services(settings)
         stack.push_async_callback(task_services.models.close)
         stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        services = build_api_services(settings, storage, engine, task_services)
+        services = build_api_services(settings, storage, engine, task_services, inference)
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

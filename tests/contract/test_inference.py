@@ -171,15 +171,21 @@ class TestRetries:
         assert error.message.endswith("(after 3 attempts)")
         assert len(endpoint.calls) == 3
 
+    @pytest.mark.parametrize("first", ["call", "stream"])
     async def test_a_vendor_that_asks_for_a_long_wait_is_not_waited_for(
-        self, opened: Open, endpoint: FakeEndpoint
+        self, opened: Open, endpoint: FakeEndpoint, first: str
     ) -> None:
         endpoint.script(Step("status", times=2, status=429, headers={"retry-after": "30"}))
-        for ask in (lambda one: one.call(chat()), lambda one: chunks_of(one, chat())):
-            with pytest.raises(VendorFailed) as caught:
-                await ask(opened())
-            assert (caught.value.status, caught.value.retry_after) == (429, 30)
-        assert len(endpoint.calls) == 2
+        inference = opened()
+        with pytest.raises(VendorFailed) as caught:
+            await (inference.call(chat()) if first == "call" else chunks_of(inference, chat()))
+        assert (caught.value.status, caught.value.retry_after) == (429, 30)
+        for again in (inference.call(chat()), chunks_of(inference, chat())):
+            with pytest.raises(VendorFailed, match="asked for a pause") as caught:
+                await asyncio.wait_for(again, 1)
+            assert caught.value.status == 429
+            assert 28 < (caught.value.retry_after or 0) <= 30
+        assert len(endpoint.calls) == 1
 
     async def test_a_short_wait_is_kept_and_the_whole_vendor_keeps_it(
         self, opened: Open, endpoint: FakeEndpoint

@@ -323,11 +323,13 @@ class _Connection(asyncio.Protocol):
             sent = half
         self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n")
         self._write(b"transfer-encoding: chunked\r\n\r\n")
+        gap = self._endpoint.gap
         for record in sent:
             self._write(b"%x\r\n%b\r\n" % (len(record), record))
-            if self._endpoint.gap:
-                await asyncio.sleep(self._endpoint.gap)
-        if kind == "stream_stalls" or self._transport is None:
+            await asyncio.sleep(gap)
+            if self._transport is None:
+                return
+        if kind == "stream_stalls":
             return
         if kind == "stream_breaks":
             self._transport.close()

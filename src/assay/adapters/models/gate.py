@@ -64,6 +64,11 @@ class Gate:
                 self._opens_at = opens_at
                 self._look_again(asyncio.get_running_loop())
 
+    def closed_for(self) -> float:
+        """How many seconds of a pause are left; 0 without one."""
+        opens_at = self._opens_at
+        return max(0.0, opens_at - time.monotonic()) if opens_at else 0.0
+
     def slow_down(self) -> None:
         """Halve what is allowed, at most once a second: answers to one burst count once."""
         now = time.monotonic()

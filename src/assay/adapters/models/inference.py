@@ -13,7 +13,7 @@ from assay.adapters.models.chunks import ChunkReader, OpenAIChunks, RawRecords
 from assay.adapters.models.dialect import Untranslatable
 from assay.adapters.models.retries import backoff
 from assay.adapters.models.vendors import Vendor
-from assay.core.errors import NotConfigured, RuleViolation
+from assay.core.errors import NotConfigured, RuleViolation, VendorFailed
 from assay.core.results import ErrorType
 from assay.ports.inference import CallKind, ModelAnswer, ModelCall
 
@@ -112,7 +112,7 @@ class HttpInference:
         return await stream.begin() or stream
 
     def _prepared(self, call: ModelCall, *, stream: bool) -> Call:
-        """The call as it goes over the wire. Raises NotConfigured, RuleViolation."""
+        """The call as it goes over the wire. Raises NotConfigured, RuleViolation, VendorFailed."""
         problem = self._calls.problem(call.model, own_key=call.key is not None)
         if problem is not None:
             raise NotConfigured(problem)
@@ -127,6 +127,7 @@ class HttpInference:
             raise RuleViolation(f"{call.model}: {error}") from None
         except TypeError as error:
             raise RuleViolation(f"{call.model}: the request cannot be written as JSON: {error}") from None
+        self._check_pause(vendor, call)
         return Call(
             vendor,
             call.model,
@@ -137,6 +138,17 @@ class HttpInference:
             own_key=call.key is not None,
             patience=PATIENCE,
         )
+
+    def _check_pause(self, vendor: Vendor, call: ModelCall) -> None:
+        """Raise for a pause that the vendor asked for and that is too long to wait for: it would say so again."""
+        seconds = self._calls.gate(vendor).closed_for()
+        if seconds > PATIENCE:
+            raise VendorFailed(
+                f"{call.model}: the vendor has asked for a pause, of which {seconds:.0f} s are left",
+                status=429,
+                retry_after=seconds,
+                own_key=call.key is not None,
+            )
 
     async def _ask_for_models(self, vendor: Vendor) -> Sequence[str] | None:
         from assay.adapters.models.exchange import Failed

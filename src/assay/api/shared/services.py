@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from assay.services.exports import Exports
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.model_calls import ModelCalls
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -50,6 +52,8 @@ class ApiServices:
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    model_calls: "ModelCalls"
+    registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
 
 
