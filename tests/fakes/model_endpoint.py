@@ -324,11 +324,12 @@ class _Connection(asyncio.Protocol):
         self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n")
         self._write(b"transfer-encoding: chunked\r\n\r\n")
         gap = self._endpoint.gap
-        for record in sent:
-            self._write(b"%x\r\n%b\r\n" % (len(record), record))
-            await asyncio.sleep(gap)
+        for position, record in enumerate(sent):
+            if position:
+                await asyncio.sleep(gap)
             if self._transport is None:
                 return
+            self._write(b"%x\r\n%b\r\n" % (len(record), record))
         if kind == "stream_stalls":
             return
         if kind == "stream_breaks":
