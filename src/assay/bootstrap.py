@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from assay.adapters.storage import SqlStorage
     from assay.api.shared.services import ApiServices
     from assay.ports.engine import Job
+    from assay.ports.inference import Inference
     from assay.registry.task_types import Services
     from assay.services.access import Access
     from assay.services.model_calls import PriceTable
@@ -233,22 +234,25 @@ def price_table(settings: Settings) -> "PriceTable":
     )
 
 
-async def build_services(settings: Settings) -> "Services":
-    """What tasks use; serves the web server's loop and the engine's."""
+async def build_services(settings: Settings) -> "tuple[Services, Inference]":
+    """What tasks use, and inference over the same vendors and limits; serves the web server's loop and the engine's.
+    Closing the services' models closes both."""
     from assay.adapters.applications import HttpApplications
-    from assay.adapters.models import HttpModels
+    from assay.adapters.models import HttpInference, HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
     judge = settings.judge_model
-    return Services(
-        models=HttpModels(settings.all_vendors()),
+    models = HttpModels(settings.all_vendors())
+    services = Services(
+        models=models,
         sandbox=await open_sandbox(settings),
         metrics=load_metrics(),
         applications=HttpApplications(settings),
         judge_model=judge if "/" in judge else f"openai/{judge}",
     )
+    return services, HttpInference(models.calls)
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
@@ -266,7 +270,11 @@ def build_engine(settings: Settings, place: Place, services: "Services") -> "Dbo
 
 
 def build_api_services(
-    settings: Settings, storage: "SqlStorage", engine: "DbosEngine", task_services: "Services"
+    settings: Settings,
+    storage: "SqlStorage",
+    engine: "DbosEngine",
+    task_services: "Services",
+    inference: "Inference",
 ) -> "ApiServices":
     """The objects behind the HTTP API, for the web server's loop."""
     from assay.api.shared.services import ApiServices
@@ -285,8 +293,10 @@ def build_api_services(
     from assay.services.exports import Exports
     from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
@@ -296,6 +306,7 @@ def build_api_services(
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     prices = price_table(settings)
     evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
+    registered_models = RegisteredModels(storage, clock, inference)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -321,6 +332,8 @@ def build_api_services(
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
         test_case_results=TestCaseResults(storage, clock),
+        inference=InferenceCalls(inference, storage, registered_models),
+        registered_models=registered_models,
         task_types=task_types,
     )
 
@@ -460,13 +473,13 @@ async def _serve(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await stack.enter_async_context(storage.sole_server(give_way))
-        task_services = await build_services(settings)
+        task_services, inference = await build_services(settings)
         stack.push_async_callback(task_services.models.close)
         stack.push_async_callback(task_services.applications.close)
         stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        services = build_api_services(settings, storage, engine, task_services)
+        services = build_api_services(settings, storage, engine, task_services, inference)
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

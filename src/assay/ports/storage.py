@@ -31,6 +31,7 @@ from assay.ports.application_storage import (
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
@@ -382,6 +383,7 @@ class UnitOfWork(Protocol):
     question_sets: Catalogue[QuestionSet]
     rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository

@@ -11,6 +11,7 @@ from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
@@ -30,6 +31,7 @@ from assay.ports.application_storage import (
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
@@ -63,6 +65,7 @@ class SqlUnitOfWork:
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
