@@ -140,7 +140,7 @@ async def test_a_test_case_keeps_what_lies_beside_its_data(stage):
     assert (replaced.id, replaced.created_at) == (case.id, case.created_at)
 
 
-async def test_deleting_a_test_case_twice_counts_once(stage):
+async def test_deleting_a_test_case_twice_counts_once_and_restoring_it_shows_it_restored(stage):
     made = await create(stage)
     [case] = await add(stage, made.id, "a")
     cases = stage.client.evaluation_datasets.test_cases
@@ -150,6 +150,9 @@ async def test_deleting_a_test_case_twice_counts_once(stage):
     assert (await inputs(stage, made.id), await inputs(stage, made.id, include_archived=True)) == ([], ["a"])
     with pytest.raises(BadRequestError):
         await cases.update(case.id, evaluation_dataset_id=made.id, test_case_data={"input": "b"})
+    for _ in range(2):
+        restored = await cases.update(case.id, evaluation_dataset_id=made.id, restore=True)
+        assert (restored.archived_at, await inputs(stage, made.id)) == (None, ["a"])
 
 
 async def test_flexible_data_comes_back_as_it_was(stage):
