@@ -67,13 +67,18 @@ class RuleViolation(AssayError):
     code = "rule_violation"
 
 
+MOST_OF_AN_ID = 256
+"""So many characters of an id, which may be anything that was sent, are repeated in a message."""
+
+
 class NotFound(AssayError):
     """No such thing in this account; says no more, so that other accounts' ids stay unknown."""
 
     code = "not_found"
 
     def __init__(self, kind: str, identifier: str) -> None:
-        super().__init__(f"{kind} not found: {identifier}")
+        shown = identifier if len(identifier) <= MOST_OF_AN_ID else f"{identifier[:MOST_OF_AN_ID]}…"
+        super().__init__(f"{kind} not found: {shown}")
         self.kind = kind
         self.identifier = identifier
 
