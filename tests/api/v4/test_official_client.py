@@ -1,4 +1,5 @@
-"""Version 4's official client in its strict mode against a real server: from an application to a labelled result."""
+"""Version 4's official client in its strict mode against a real server on either database: from an application to a
+labelled result."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +11,20 @@ import pytest
 from scale_gp import NotFoundError, SGPClient, UnprocessableEntityError
 
 import assay
+from tests.fakes.postgres import fresh_database
 from tests.fakes.server_process import ServerProcess, running_server
 
 ACCOUNT = "default"
 FOUR_VIEWS: Any = ["ApplicationSpec", "AsyncJobs", "EvaluationConfig", "EvaluationDatasets"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """A running server of the source under test."""
-    source = str(Path(assay.__file__).parents[1])
-    with running_server(tmp_path_factory.mktemp("v4") / "data", PYTHONPATH=source) as process:
+    environment = {"PYTHONPATH": str(Path(assay.__file__).parents[1])}
+    if request.param == "postgres":
+        environment["ASSAY_DATABASE_URL"] = fresh_database()
+    with running_server(tmp_path_factory.mktemp("v4") / "data", **environment) as process:
         yield process
     assert "Traceback" not in process.log, process.log[-6000:]
 
