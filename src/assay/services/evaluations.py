@@ -181,7 +181,7 @@ class Evaluations:
             evaluation = replace(evaluation, archived_at=now, updated_at=now)
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
-            await unit.groups.remove_evaluation(evaluation.id, now)
+            await unit.groups.remove_evaluations([evaluation.id], now)
         return evaluation
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:

@@ -213,6 +213,8 @@ async def test_removing_a_dataset_takes_its_evaluations_along_and_restoring_brin
     for evaluation in (gone, deleted_before):
         await stage.client.evaluations.test_case_results.create(evaluation.id, **result)
     await stage.client.evaluations.delete(deleted_before.id)
+    ids = [kept.id, gone.id]
+    group = (await stage.raw.post("/v5/evaluation-groups", json={"name": "g", "evaluation_ids": ids})).json()["id"]
     assert [(await stage.client.evaluation_datasets.remove(dataset)).count for _ in range(2)] == [1, 0]
     assert [each.id async for each in stage.client.evaluations.list()] == [kept.id]
     assert [each.id async for each in stage.client.evaluation_datasets.list()] == []
@@ -226,6 +228,8 @@ async def test_removing_a_dataset_takes_its_evaluations_along_and_restoring_brin
     restored = await stage.client.evaluation_datasets.update(dataset, restore=True)
     assert (restored.archived_at, await inputs(stage, dataset)) == (None, ["q0"])
     assert {each.id async for each in stage.client.evaluations.list()} == {kept.id, gone.id}
+    members = (await stage.raw.get(f"/v5/evaluation-groups/{group}")).json()["members"]
+    assert [member["evaluation_id"] for member in members] == [kept.id], "what was archived has left its groups"
     results = await stage.client.evaluations.test_case_results.list(gone.id)
     assert (results.total_item_count, results.items[0].archived_at) == (1, None)
 
