@@ -345,9 +345,10 @@ async def upgrade(settings: Settings) -> None:
     await upgrade_storage(place_of(settings).database_url)
 
 
-async def prepare_database(place: Place) -> None:
-    """Make the schema or bring the embedded one up to date. Raises NotConfigured for a shared database whose
-    schema is older (its owner upgrades it) or any whose schema is newer than this program."""
+async def prepare_database(place: Place) -> str:
+    """Make the schema or bring the embedded one up to date; returns what was found (`current`, `older`, `empty`).
+    Raises NotConfigured for a shared database whose schema is older (its owner upgrades it) or any whose schema
+    is newer than this program."""
     from assay.adapters.storage import schema_state
     from assay.adapters.storage import upgrade as upgrade_storage
 
@@ -358,6 +359,7 @@ async def prepare_database(place: Place) -> None:
         raise NotConfigured("the database's schema is older than this Assay; run: assay db upgrade --database-url ...")
     if state != "current":
         await upgrade_storage(place.database_url)
+    return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,7 +470,8 @@ async def _serve(
         log.error("another server has taken this database; stopping")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await prepare_database(place)
+    if await prepare_database(place) == "older":
+        log.info("the database was of an older Assay; its schema is up to date now", data_dir=str(place.data_dir))
     storage = open_storage(place.database_url)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)

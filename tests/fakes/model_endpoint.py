@@ -62,6 +62,7 @@ and ends, `stream_stalls` falls silent; `stream_fails` sends an error as its fir
 _HUGE = 1 << 30
 _PIECE = b"x" * 65536
 _JSON = b"application/json"
+_BEARER = b"\r\nauthorization: bearer "
 
 
 @dataclass(slots=True)
@@ -83,12 +84,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message."""
+    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message, and
+    the key that it carried."""
 
     at: float
     path: str
     body_hash: str
     message: str
+    key: str = ""
 
 
 class FakeEndpoint:
@@ -266,7 +269,7 @@ class _Connection(asyncio.Protocol):
             request = None
         message = _last_message(request)
         digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-        endpoint.calls.append(Call(time.time(), target, digest, message[:200]))
+        endpoint.calls.append(Call(time.time(), target, digest, message[:200], _key(head)))
         step = _own_step(message) if message.startswith("!") else endpoint.next_step()
         seconds = endpoint.latency if step is None or step.seconds is None else step.seconds
         if seconds > 0:
@@ -386,6 +389,11 @@ def _own_step(message: str) -> Step | None:
         return None
     status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 500
     return Step(words[0], status=status)
+
+
+def _key(head: bytes) -> str:
+    start = head.lower().find(_BEARER)
+    return "" if start < 0 else head[start + len(_BEARER) :].split(b"\r\n", 1)[0].decode("latin-1").strip()
 
 
 def _last_message(request: Any) -> str:

@@ -70,6 +70,10 @@ class RuleViolation(AssayError):
     code = "rule_violation"
 
 
+MOST_OF_AN_ID = 256
+"""So many characters of an id, which may be anything that was sent, are repeated in a message."""
+
+
 class Conflict(AssayError):
     """Well formed, but something that is there already stands against it; trying again changes nothing."""
 
@@ -82,7 +86,8 @@ class NotFound(AssayError):
     code = "not_found"
 
     def __init__(self, kind: str, identifier: str) -> None:
-        super().__init__(f"{kind} not found: {identifier}")
+        shown = identifier if len(identifier) <= MOST_OF_AN_ID else f"{identifier[:MOST_OF_AN_ID]}…"
+        super().__init__(f"{kind} not found: {shown}")
         self.kind = kind
         self.identifier = identifier
 

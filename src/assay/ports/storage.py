@@ -360,8 +360,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
