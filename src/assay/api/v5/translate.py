@@ -7,7 +7,7 @@ from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
-from assay.core.results import Outcome, ResultStatus
+from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.items import EvaluationColumns
 from assay.stats.intervals import Interval
@@ -124,6 +124,27 @@ def render_item(item: Item, aliases: Sequence[str], created_by: Mapping[str, str
         "files": item.files,
         "task_errors": errors,
         "task_result_statuses": statuses or None,
+    }
+
+
+def render_result(result: Result) -> dict[str, Any]:
+    """A stored result of an item, whole."""
+    usage, error = result.usage, result.error
+    return {
+        "object": "evaluation.item_result",
+        "alias": result.alias,
+        "status": result.status,
+        "value": result.value,
+        "error": error and {"type": error.type, "message": error.message},
+        "usage": usage
+        and {
+            "latency": usage.latency,
+            "attempts": usage.attempts,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached": usage.cached,
+        },
+        "detail": result.detail,
     }
 
 
