@@ -1,14 +1,20 @@
 """Judges against a real server and a judge that misbehaves on purpose, through the official client."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
+import httpx
 import pytest
 from scale_gp_beta import BadRequestError, SGPClient, UnprocessableEntityError
 
+from assay.api.v5.schemas.evaluation_items import ItemResults
 from tests.builders.judging import agent_task, guided_task, question_task
 from tests.builders.wire import chat, run, standalone
 from tests.fakes.model_endpoint import EndpointProcess
+from tests.fakes.server_process import ServerProcess
 
 
 def a_question(client: SGPClient, kind: str = "categorical", **configuration: Any) -> str:
@@ -189,3 +195,52 @@ def test_an_evaluation_keeps_the_question_that_it_was_made_with(
     read = strict.evaluations.retrieve(made.id, views=["tasks"])
     assert read.tasks is not None
     assert read.tasks[0].configuration.to_dict() == body["tasks"][0]["configuration"]  # type: ignore[union-attr]
+
+
+def test_what_is_kept_of_an_answer_can_be_read(strict: SGPClient, raw: httpx.Client) -> None:
+    rows = [{"text": '[[{"reasoning": "so it is", "answer": "Yes"}]]'}, {"text": "[[Hm]]"}, {"text": "[[Hm]] [[No]]"}]
+    _, items = run(strict, standalone(rows, question_task(a_question(strict), alias="judged")))
+
+    found = [raw.get(f"/v5/evaluation-items/{item.id}/results") for item in items]
+    results = [ItemResults.model_validate_json(each.content).items[0] for each in found]
+
+    assert [each.value for each in results] == ["Yes", None, "No"]
+    assert [each.detail for each in results] == [
+        {"reasoning": "so it is"},
+        {"first": "Hm", "raw": "Hm"},
+        {"first": "Hm", "repaired": True},
+    ]
+    assert [each.usage and (each.usage.attempts, each.usage.prompt_tokens) for each in results] == [
+        (1, 10),
+        (2, 20),
+        (2, 20),
+    ]
+    assert results[1].error is not None
+    assert results[1].error.type == "invalid_output"
+    assert raw.get("/v5/evaluation-items/nobody/results").status_code == 404
+
+
+def test_choices_are_shares_with_intervals_and_unreadable_answers_are_missing(
+    strict: SGPClient, server: ServerProcess
+) -> None:
+    rows = [{"text": "[[Yes]]"}] * 6 + [{"text": "[[No]]"}] * 2 + [{"text": "[[Hm]]"}] * 2
+    done, _ = run(strict, standalone(rows, guided_task(choices=["Yes", "No"], alias="judged")))
+
+    found: Any = strict.get(f"/v5/evaluations/{done.id}/aggregates", cast_to=object)
+    (task,) = found["tasks"]
+    shown = subprocess.run(
+        [sys.executable, "-m", "assay.cli.main", "evaluations", "show", done.id],
+        env={**os.environ, "ASSAY_BASE_URL": server.base_url, "ASSAY_API_KEY": server.api_key},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert task["values"] == {"Yes": 6, "No": 2}
+    assert (task["completed"], task["missing"], task["errored"]) == (8, 2, 2)
+    assert task["error_types"] == {"invalid_output": 2}
+    yes = task["shares"]["Yes"]
+    assert (yes["share"], yes["interval"]["method"]) == (0.75, "wilson")
+    assert (round(yes["interval"]["low"], 3), round(yes["interval"]["high"], 3)) == (0.409, 0.929)
+    assert "Yes 0.750" in shown
+    assert "(0.409, 0.929)" in shown

@@ -58,7 +58,7 @@ class Usage:
     cost: float | None = None
 
     def plus(self, other: "Usage") -> "Usage":
-        """What two calls cost together: everything adds up. Tokens that one of them does not say count nothing."""
+        """What two calls cost together: everything adds up. What one of them does not say counts nothing."""
         return Usage(
             self.latency + other.latency,
             self.attempts + other.attempts,

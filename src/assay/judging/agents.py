@@ -11,12 +11,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 from assay.core.locators import PREFIX, parse_locator, render
-from assay.core.results import Outcome
 from assay.judging.answers import Reader, Unreadable, ValueReader, one_value_shape, shown
-from assay.judging.asking import ask
+from assay.judging.asking import Inquiry
 from assay.judging.conditions import equal
 from assay.judging.prompts import DATA_RULE, mark_for, system_message
-from assay.ports.models import Models
 
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
 Scalar = StrictStr | StrictBool | StrictInt | StrictFloat
@@ -129,10 +127,20 @@ def agent_faults(configuration: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
         yield ("rubric_version",), "a version needs the rubric_id that it is of"
 
 
-def agent_model(configuration: Mapping[str, Any], default: str) -> tuple[Loc, str]:
-    """The judge, and where the configuration says so (or would)."""
-    given = ((configuration.get("designated_to") or {}).get("config") or {}).get("model")
-    return ("designated_to", "config", "model"), given or default
+def with_model(configuration: dict[str, Any], model: str) -> dict[str, Any]:
+    """The configuration with a judge, where it names none."""
+    designated = configuration.get("designated_to") or {}
+    settings = designated.get("config") or {}
+    if settings.get("model"):
+        return configuration
+    named = {"agent_name": "BaseAgent", **designated, "config": {**settings, "model": model}}
+    return {**configuration, "designated_to": named}
+
+
+def agent_model(configuration: Mapping[str, Any]) -> tuple[Loc, str]:
+    """The judge of a configuration `with_model`, and where it says so."""
+    model: str = configuration["designated_to"]["config"]["model"]
+    return ("designated_to", "config", "model"), model
 
 
 def agent_fields(
@@ -190,11 +198,11 @@ def _shown(said: Any) -> str:
     return shown(said if isinstance(said, str) else orjson.dumps(said).decode())
 
 
-async def judge(models: Models, configuration: Mapping[str, Any], default_model: str) -> Outcome:
-    """One item judged by the configuration's criterion. The configuration has the item's values by name as its
+def agent_inquiry(configuration: Mapping[str, Any]) -> Inquiry:
+    """What is asked about one item. The configuration is one `with_model`; it has the item's values by name as its
     member `item`, and the rubric, if it names one, as `rubric`."""
-    designated = configuration.get("designated_to") or {}
-    settings = designated.get("config") or {}
+    designated = configuration["designated_to"]
+    settings = designated["config"]
     reader = agent_reader(configuration)
     texts = {name: render(value) for name, value in configuration["item"].items()}
     mark = mark_for(*texts.values())
@@ -207,12 +215,12 @@ async def judge(models: Models, configuration: Mapping[str, Any], default_model:
         f"The item:\n\n{shown_fields or '(nothing)'}",
         reader.instruction,
     ]
-    messages = [
+    messages = (
         system_message(_WORKING[designated.get("agent_name") or "BaseAgent"], DATA_RULE.format(mark=mark)),
         {"role": "user", "content": "\n\n".join(part for part in told if part)},
-    ]
-    arguments = {"temperature": settings["temperature"]} if settings.get("temperature") is not None else None
-    return await ask(models, settings.get("model") or default_model, messages, reader, arguments=arguments)
+    )
+    arguments = {"temperature": settings["temperature"]} if settings.get("temperature") is not None else {}
+    return Inquiry(settings["model"], messages, reader, arguments)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ held within an evaluation's budget."""
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -283,8 +283,7 @@ class AccountModels:
         return await self._answered(ModelCall(model, request), lambda: self._models.chat(model, request))
 
     async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
-        call = ModelCall(model, {**request, "shape": asdict(shape)}, "ask")
-        return await self._answered(call, lambda: self._models.ask(model, request, shape))
+        return await self._answered(shape.call(model, request), lambda: self._models.ask(model, request, shape))
 
     async def infer(
         self,

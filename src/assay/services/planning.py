@@ -274,6 +274,9 @@ def read_configuration(
         problems.append(Problem(loc, "nested too deeply", "too_deep"))
         return None
     clean: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    completed = getattr(task_type, "completed", None)
+    if completed is not None:
+        clean = completed(clean, services)
     faults = task_type.check(clean, services)
     problems.extend(Problem((*loc, *fault.loc), fault.message, "invalid_configuration") for fault in faults)
     return None if faults else clean

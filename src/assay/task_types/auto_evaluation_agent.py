@@ -5,8 +5,17 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import Outcome
-from assay.judging.agents import AgentConfiguration, agent_faults, agent_fields, agent_model, judge
+from assay.judging.agents import (
+    AgentConfiguration,
+    agent_faults,
+    agent_fields,
+    agent_inquiry,
+    agent_model,
+    with_model,
+)
+from assay.judging.asking import ask
 from assay.registry.task_types import ConfigurationProblem, Reading, Reference, Services
 
 
@@ -50,10 +59,20 @@ class TaskType:
     def check(self, configuration: Mapping[str, Any], services: Services) -> Sequence[ConfigurationProblem]:
         """The judge can be called, and the answers that are allowed can be given."""
         problems = [ConfigurationProblem(loc, message) for loc, message in agent_faults(configuration)]
-        loc, model = agent_model(configuration, services.judge_model)
+        loc, model = agent_model(configuration)
         problem = services.models.problem(model)
         return problems if problem is None else [ConfigurationProblem(loc, problem), *problems]
 
+    def completed(self, configuration: dict[str, Any], services: Services) -> dict[str, Any]:
+        """With the server's judge, where none is named."""
+        return with_model(configuration, services.judge_model)
+
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one judgement; a second attempt is not foreseen."""
+        if "item" not in configuration:
+            return [ModelCall(agent_model(configuration)[1], {}, "ask")]
+        return [agent_inquiry(configuration).call]
+
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One judgement, or why there is none."""
-        return await judge(services.models, configuration, services.judge_model)
+        return await ask(services.models, agent_inquiry(configuration))

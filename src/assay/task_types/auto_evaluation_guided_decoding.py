@@ -7,10 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, f
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from assay.core.locators import render
+from assay.core.model_calls import ModelCall
 from assay.core.results import Outcome
-from assay.judging.agents import AgentConfiguration, agent_faults, agent_fields, agent_model, judge
+from assay.judging.agents import (
+    AgentConfiguration,
+    agent_faults,
+    agent_fields,
+    agent_inquiry,
+    agent_model,
+    with_model,
+)
 from assay.judging.answers import Reader
-from assay.judging.asking import OWN_ARGUMENTS, ask
+from assay.judging.asking import OWN_ARGUMENTS, Inquiry, ask
 from assay.judging.conditions import condition_faults, condition_paths, holds
 from assay.judging.constrained import choice_reader, schema_reader
 from assay.judging.prompts import QUOTED_RULE, system_message
@@ -124,7 +132,7 @@ class TaskType:
     def check(self, configuration: Mapping[str, Any], services: Services) -> Sequence[ConfigurationProblem]:
         """The judge can be called; the schema, the condition and the arguments can be used."""
         if "definition" in configuration:
-            loc, model = agent_model(configuration, services.judge_model)
+            loc, model = agent_model(configuration)
             faults = list(agent_faults(configuration))
         else:
             loc, model = ("model",), configuration["model"]
@@ -133,21 +141,38 @@ class TaskType:
         problems = [ConfigurationProblem(place, message) for place, message in faults]
         return problems if problem is None else [ConfigurationProblem(loc, problem), *problems]
 
+    def completed(self, configuration: dict[str, Any], services: Services) -> dict[str, Any]:
+        """With the server's judge, where an agent names none."""
+        return with_model(configuration, services.judge_model) if "definition" in configuration else configuration
+
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one call, if the run condition holds; a second attempt is not foreseen."""
+        model = agent_model(configuration)[1] if "definition" in configuration else configuration["model"]
+        if "item" not in configuration:
+            return [ModelCall(model, {}, "ask")]
+        return [_inquiry(configuration).call] if _runs(configuration) else []
+
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One answer, or why there is none."""
-        if "definition" in configuration:
-            return await judge(services.models, configuration, services.judge_model)
-        condition = configuration.get("run_condition")
-        if condition is not None and not holds(condition, configuration["item"]):
+        if not _runs(configuration):
             return Outcome(skipped=True)
-        reader = _reader(configuration)
-        messages = [
-            system_message(render(configuration.get("system_prompt")), QUOTED_RULE, reader.instruction),
-            {"role": "user", "content": render(configuration["prompt"])},
-        ]
-        return await ask(
-            services.models, configuration["model"], messages, reader, arguments=configuration.get("inference_args")
-        )
+        return await ask(services.models, _inquiry(configuration))
+
+
+def _runs(configuration: Mapping[str, Any]) -> bool:
+    condition = configuration.get("run_condition")
+    return condition is None or holds(condition, configuration["item"])
+
+
+def _inquiry(configuration: Mapping[str, Any]) -> Inquiry:
+    if "definition" in configuration:
+        return agent_inquiry(configuration)
+    reader = _reader(configuration)
+    messages = (
+        system_message(render(configuration.get("system_prompt")), QUOTED_RULE, reader.instruction),
+        {"role": "user", "content": render(configuration["prompt"])},
+    )
+    return Inquiry(configuration["model"], messages, reader, configuration.get("inference_args") or {})
 
 
 def _reader(configuration: Mapping[str, Any]) -> Reader:

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import Outcome
-from assay.judging.asking import OWN_ARGUMENTS, ask
+from assay.judging.asking import OWN_ARGUMENTS, Inquiry, ask
 from assay.judging.prompts import DATA_RULE, ROLE, marked, placeholders, system_message
 from assay.judging.questions import question_reader
 from assay.judging.schemas import UnusableSchema
@@ -93,15 +94,23 @@ class TaskType:
         problem = services.models.problem(configuration["model"])
         return problems if problem is None else [ConfigurationProblem(("model",), problem), *problems]
 
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one question; a second attempt is not foreseen."""
+        if "item" not in configuration:
+            return [ModelCall(configuration["model"], {}, "ask")]
+        return [_inquiry(configuration).call]
+
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One answer, or why there is none."""
-        question, reader = question_reader(configuration["question"])
-        prompts = (configuration.get("system_prompt") or "", configuration["prompt"])
-        (system, shown), mark = marked(prompts, configuration["item"])
-        messages = [
-            system_message(system, ROLE, DATA_RULE.format(mark=mark)),
-            {"role": "user", "content": f"{shown}\n\nQuestion: {question.prompt}\n\n{reader.instruction}"},
-        ]
-        return await ask(
-            services.models, configuration["model"], messages, reader, arguments=configuration.get("inference_args")
-        )
+        return await ask(services.models, _inquiry(configuration))
+
+
+def _inquiry(configuration: Mapping[str, Any]) -> Inquiry:
+    question, reader = question_reader(configuration["question"])
+    prompts = (configuration.get("system_prompt") or "", configuration["prompt"])
+    (system, shown), mark = marked(prompts, configuration["item"])
+    messages = (
+        system_message(system, ROLE, DATA_RULE.format(mark=mark)),
+        {"role": "user", "content": f"{shown}\n\nQuestion: {question.prompt}\n\n{reader.instruction}"},
+    )
+    return Inquiry(configuration["model"], messages, reader, configuration.get("inference_args") or {})

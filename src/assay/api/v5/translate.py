@@ -8,7 +8,7 @@ from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
-from assay.core.results import Outcome, ResultStatus
+from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.estimates import Estimate
 from assay.services.items import EvaluationColumns
@@ -134,6 +134,28 @@ def render_details(item: Item) -> dict[str, Any]:
     return {alias: dict(result.detail) for alias, result in item.results.items() if result.detail}
 
 
+def render_result(result: Result) -> dict[str, Any]:
+    """A stored result of an item, whole."""
+    usage, error = result.usage, result.error
+    return {
+        "object": "evaluation.item_result",
+        "alias": result.alias,
+        "status": result.status,
+        "value": result.value,
+        "error": error and {"type": error.type, "message": error.message},
+        "usage": usage
+        and {
+            "latency": usage.latency,
+            "attempts": usage.attempts,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached": usage.cached,
+            "cost": usage.cost,
+        },
+        "detail": result.detail,
+    }
+
+
 def render_schema(evaluation_id: str, found: EvaluationColumns) -> dict[str, Any]:
     """The columns of an evaluation."""
     return {
@@ -214,6 +236,20 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
     }
 
 
+def _shares(task: TaskAggregate) -> dict[str, Any] | None:
+    if task.shares is None or task.totals.values is None:
+        return None
+    count = sum(task.totals.values.values())
+    return {
+        value: {"share": task.totals.values[value] / count, "interval": _interval(interval)}
+        for value, interval in task.shares.items()
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
+
+
 _ESTIMATED = (
     "calls",
     "cached_calls",
@@ -240,20 +276,6 @@ def render_estimate(estimate: Estimate) -> dict[str, Any]:
         "total": total,
         "unpriced": estimate.unpriced,
     }
-
-
-def _shares(task: TaskAggregate) -> dict[str, Any] | None:
-    if task.shares is None or task.totals.values is None:
-        return None
-    count = sum(task.totals.values.values())
-    return {
-        value: {"share": task.totals.values[value] / count, "interval": _interval(interval)}
-        for value, interval in task.shares.items()
-    }
-
-
-def _interval(interval: Interval) -> dict[str, Any]:
-    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
 
 
 def render_dry_run(outcomes: Sequence[Outcome]) -> dict[str, Any]:
