@@ -43,13 +43,15 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds."""
+    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds; `cost` in
+    US dollars, None where no price is set. An answer from the cache has its tokens and costs nothing."""
 
     latency: float = 0.0
     attempts: int = 1
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Outcome:
     """The return of a task's run on one item: a value, or an error beside it, never both.
 
     `columns` are further named values (a custom function's `outputs`); `detail` is kept with the result
-    for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated.
+    for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated. `skipped`:
+    the task did not apply to the item, and there is neither value nor error.
     """
 
     value: JSON = None
@@ -65,6 +68,7 @@ class Outcome:
     usage: Usage | None = None
     columns: Mapping[str, "JSON"] = field(default_factory=dict)
     detail: Mapping[str, "JSON"] | None = None
+    skipped: bool = False
 
     @classmethod
     def failed(

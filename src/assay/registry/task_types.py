@@ -29,6 +29,22 @@ class ConfigurationProblem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Something in the account that a configuration names by id: looked up when the evaluation is made, and
+    given to `run` as it was then, as the configuration's member `key`.
+
+    `kind` is one of `services.references`; `version` pins a version of what has versions; `loc` is inside
+    `configuration`.
+    """
+
+    kind: str
+    id: str
+    key: str
+    loc: tuple[str | int, ...]
+    version: int | None = None
+
+
 class TaskType(Protocol):
     """A task type: a class `TaskType` with these members, in a module of `assay.task_types`.
 
@@ -38,7 +54,10 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value.
+    no such value. One may define `references(configuration)`, a sequence of `Reference`: what is kept in the
+    account and named in the configuration. And one that calls models defines `calls(configuration)`, a sequence
+    of `core.model_calls.ModelCall`: what it asks of models for one item, with the configuration resolved (or, to
+    learn the models alone, as it is); from it come estimates of cost.
     """
 
     name: ClassVar[str]

@@ -112,7 +112,7 @@ def compile_tasks(
             task_types[compiled[alias][0].task_type],
             writes[alias],
             waits_for[alias],
-            _resolver(compiled[alias][1], compiled[alias][2]),
+            _resolver(compiled[alias][1], {**compiled[alias][2], **compiled[alias][0].material}),
         )
         for alias in order
     )

@@ -8,6 +8,7 @@ from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
@@ -23,6 +24,7 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue
+from assay.ports.model_calls import ModelCallRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -47,6 +49,7 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
         self.questions: Catalogue[Question] = SqlQuestions(session)

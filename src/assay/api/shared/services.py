@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
@@ -39,6 +40,7 @@ class ApiServices:
     exports: "Exports"
     aggregates: "Aggregates"
     datasets: "Datasets"
+    estimates: "Estimates"
     groups: "Groups"
     dry_runs: "DryRuns"
     application_specs: "ApplicationSpecs"

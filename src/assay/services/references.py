@@ -1,0 +1,43 @@
+"""What tasks' configurations name by id is looked up when an evaluation is made, and kept with its tasks."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from assay.core.errors import NotFound, RuleViolation
+from assay.core.questions import Question, question_document
+from assay.core.tasks import TaskSpec
+from assay.ports.storage import UnitOfWork
+from assay.registry.task_types import Reference, TaskType
+from assay.services.catalogue import find_to_use
+
+Lookup = Callable[[UnitOfWork, str, Reference], Awaitable[dict[str, Any]]]
+
+
+async def with_material(
+    unit: UnitOfWork, account_id: str, specs: Sequence[TaskSpec], task_types: Mapping[str, TaskType]
+) -> tuple[TaskSpec, ...]:
+    """The tasks, each with what its configuration refers to, as that is now.
+
+    Raises RuleViolation, saying where, for what is not in the account or is archived.
+    """
+    filled = []
+    for index, spec in enumerate(specs):
+        references = getattr(task_types[spec.task_type], "references", None)
+        found: dict[str, Any] = {}
+        for reference in references(spec.configuration) if references is not None else ():
+            place = ".".join(str(part) for part in ("tasks", index, "configuration", *reference.loc))
+            try:
+                found[reference.key] = await _LOOKUPS[reference.kind](unit, account_id, reference)
+            except (NotFound, RuleViolation) as error:
+                raise RuleViolation(f"{place}: {error.message}") from error
+        filled.append(replace(spec, material=found))
+    return tuple(filled)
+
+
+async def _question(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    return question_document(await find_to_use(unit.questions, Question, account_id, reference.id))
+
+
+_LOOKUPS: Mapping[str, Lookup] = {"question": _question}
+"""What can be referred to, by the word for it in `Reference.kind`; each gives a JSON object."""
