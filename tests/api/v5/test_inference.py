@@ -158,6 +158,19 @@ async def test_a_vendors_refusal_comes_through_but_for_what_would_mean_this_serv
     assert len(api.endpoint.calls) == 1 if said in (429, 500, 503, 529) else 2
 
 
+async def test_what_will_not_pass_is_said_not_to(api):
+    spent = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    for step, told in (
+        (Step("status", status=429, body=spent), "false"),
+        (Step("html"), "false"),
+        (Step("status", times=2, status=503), None),
+    ):
+        api.endpoint.script(step)
+        answer = await _post(api, "/v5/chat/completions", _chat())
+        assert answer.status_code in (429, 502, 503)
+        assert answer.headers.get("x-should-retry") == told
+
+
 async def test_the_official_client_raises_what_it_should(api):
     client = api.served.official
     for status, kind in ((404, NotFoundError), (422, APIStatusError), (401, BadRequestError), (429, RateLimitError)):
