@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.adapters.models import HttpInference, HttpModels
-from assay.services.model_calls import ModelCalls
+from assay.services.inference import InferenceCalls
 from assay.services.registered_models import RegisteredModels
 from assay.settings import VendorSettings
 from tests.builders.stored import MovableClock, ServedApi, served_api, sqlite_storage
@@ -48,7 +48,7 @@ async def inferring_api(folder: Path) -> AsyncIterator[InferringApi]:
         models = HttpModels(vendors, {"SERVERS_KEY": SERVERS_KEY})
         inference, clock = HttpInference(models.calls), MovableClock()
         registered = RegisteredModels(storage, clock, inference)
-        calls = ModelCalls(inference, storage, registered)
-        async with served_api(storage, registered_models=registered, model_calls=calls) as served:
+        calls = InferenceCalls(inference, storage, registered)
+        async with served_api(storage, registered_models=registered, inference=calls) as served:
             yield InferringApi(served, endpoint, clock)
         await models.close()

@@ -11,7 +11,7 @@ import pytest
 from assay.adapters.models import HttpInference, HttpModels, retries
 from assay.adapters.models import inference as adapter
 from assay.core.errors import NotConfigured, RuleViolation, VendorFailed
-from assay.ports.inference import CallKind, ModelCall, ModelStream
+from assay.ports.inference import CallKind, InferenceCall, ModelStream
 from assay.settings import VendorSettings
 from tests.fakes.model_endpoint import FakeEndpoint, Step
 
@@ -75,11 +75,11 @@ async def anthropic(endpoint: FakeEndpoint) -> AsyncIterator[Open]:
     await make.close()
 
 
-def chat(text: str = "hello there", *, key: str | None = None, **more: Any) -> ModelCall:
-    return ModelCall(CallKind.CHAT, "fake/m", {"messages": [{"role": "user", "content": text}], **more}, key=key)
+def chat(text: str = "hello there", *, key: str | None = None, **more: Any) -> InferenceCall:
+    return InferenceCall(CallKind.CHAT, "fake/m", {"messages": [{"role": "user", "content": text}], **more}, key=key)
 
 
-async def chunks_of(inference: HttpInference, call: ModelCall) -> list[Any]:
+async def chunks_of(inference: HttpInference, call: InferenceCall) -> list[Any]:
     async with inference.stream(call) as stream:
         return [chunk async for chunk in stream]
 
@@ -92,7 +92,7 @@ def text_of(chunks: list[Any]) -> str:
     return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
 
-async def refused(inference: HttpInference, call: ModelCall) -> VendorFailed:
+async def refused(inference: HttpInference, call: InferenceCall) -> VendorFailed:
     """The failure of a stream that never began; the whole answer's must be the same."""
     with pytest.raises(VendorFailed) as caught:
         await chunks_of(inference, call)
@@ -109,7 +109,7 @@ class TestWholeAnswers:
     async def test_a_completion_is_openais_and_another_wire_refuses_it(
         self, openai: Open, anthropic: Open, endpoint: FakeEndpoint
     ) -> None:
-        call = ModelCall(CallKind.COMPLETION, "fake/m", {"prompt": "once upon", "max_tokens": 3})
+        call = InferenceCall(CallKind.COMPLETION, "fake/m", {"prompt": "once upon", "max_tokens": 3})
         answer = await openai().call(call)
         assert answer.body["choices"][0]["text"] == "once upon"
         assert endpoint.calls[0].path == "/v1/completions"
@@ -119,13 +119,13 @@ class TestWholeAnswers:
 
     async def test_a_vendors_own_request_comes_back_as_it_is(self, anthropic: Open) -> None:
         body = {"messages": [{"role": "user", "content": "raw"}], "max_tokens": 5}
-        answer = await anthropic().call(ModelCall(CallKind.GENERIC, "fake/m", body))
+        answer = await anthropic().call(InferenceCall(CallKind.GENERIC, "fake/m", body))
         assert answer.body["content"] == [{"type": "text", "text": "raw"}]
 
     async def test_a_model_without_a_vendor_or_with_an_unknown_one_is_a_matter_of_settings(self, opened: Open) -> None:
         for model, named in (("gpt-4", "vendor/model"), ("nobody/x", r"\[vendors.nobody\]")):
             with pytest.raises(NotConfigured, match=named):
-                await opened().call(ModelCall(CallKind.CHAT, model, {"messages": []}))
+                await opened().call(InferenceCall(CallKind.CHAT, model, {"messages": []}))
 
     @pytest.mark.parametrize("status", [400, 404, 422, 451])
     async def test_a_refusal_says_the_vendors_status_and_words(
@@ -143,7 +143,7 @@ class TestWholeAnswers:
     async def test_messages_that_are_none_are_refused_not_fallen_over(
         self, anthropic: Open, messages: Any, endpoint: FakeEndpoint
     ) -> None:
-        call = ModelCall(CallKind.CHAT, "fake/m", {"messages": messages})
+        call = InferenceCall(CallKind.CHAT, "fake/m", {"messages": messages})
         with pytest.raises(RuleViolation, match="OpenAI's"):
             await anthropic().call(call)
         with pytest.raises(RuleViolation, match="OpenAI's"):
@@ -240,14 +240,14 @@ class TestStreams:
         assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
     async def test_a_completion_is_streamed_too(self, openai: Open) -> None:
-        call = ModelCall(CallKind.COMPLETION, "fake/m", {"prompt": "a b"})
+        call = InferenceCall(CallKind.COMPLETION, "fake/m", {"prompt": "a b"})
         chunks = await chunks_of(openai(), call)
         assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "a b"
         assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
     async def test_a_vendors_own_records_are_handed_on(self, anthropic: Open) -> None:
         body = {"messages": [{"role": "user", "content": "raw"}], "max_tokens": 5}
-        records = await chunks_of(anthropic(), ModelCall(CallKind.GENERIC, "fake/m", body))
+        records = await chunks_of(anthropic(), InferenceCall(CallKind.GENERIC, "fake/m", body))
         assert [record["type"] for record in records][:2] == ["message_start", "content_block_start"]
         assert records[-1] == {"type": "message_stop"}
 

@@ -16,7 +16,7 @@ from assay.adapters.models import HttpModels, retries
 from assay.adapters.models.gate import Gate
 from assay.adapters.models.retries import retry_after
 from assay.core.results import ErrorType
-from assay.ports.models import ModelReply
+from assay.ports.models import AnswerShape, ModelReply
 from assay.settings import Settings, VendorSettings
 from tests.fakes.model_endpoint import EndpointProcess, FakeEndpoint, Step
 
@@ -671,3 +671,96 @@ def test_the_endpoint_process_records_and_obeys() -> None:
         assert process.calls(since=time.time() + 1) == []
         process.reset()
         assert process.calls() == []
+
+
+SHAPE = AnswerShape("verdict", {"type": "object", "properties": {"answer": {"type": "integer"}}}, strict=True)
+
+
+def content(reply: ModelReply) -> Any:
+    assert reply.error is None, reply.error
+    return reply.body["choices"][0]["message"]["content"]
+
+
+class TestAsk:
+    """Chats whose answer the endpoint holds to a shape, where it can."""
+
+    async def test_the_endpoint_is_told_the_shape_and_the_answer_is_text(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await opened().ask("fake/m", ask('[[{"answer":3}]]', temperature=0), SHAPE)
+        sent = json.loads(endpoint.last_body)
+        assert json.loads(content(reply)) == {"answer": 3}
+        assert reply.body["choices"][0]["finish_reason"] == "stop"
+        assert sent["temperature"] == 0
+        assert (reply.usage.attempts, reply.usage.prompt_tokens, reply.usage.completion_tokens) == (1, 10, 3)
+
+    async def test_openais_dialect_says_it_as_a_response_format(self, openai: Open, endpoint: FakeEndpoint) -> None:
+        await openai().ask("fake/m", ask("[[1]]"), SHAPE)
+        wanted = {"name": "verdict", "schema": SHAPE.schema, "strict": True}
+        assert json.loads(endpoint.last_body)["response_format"] == {"type": "json_schema", "json_schema": wanted}
+        await openai().ask("fake/m", ask("[[1]]"), AnswerShape("a", SHAPE.schema))
+        assert "strict" not in json.loads(endpoint.last_body)["response_format"]["json_schema"]
+
+    async def test_anthropics_dialect_says_it_as_the_one_tool_to_call(
+        self, anthropic: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await anthropic().ask("fake/m", ask('[[!length {"answer":1}]]'), SHAPE)
+        sent = json.loads(endpoint.last_body)
+        assert [(tool["name"], tool["input_schema"]) for tool in sent["tools"]] == [("verdict", SHAPE.schema)]
+        assert sent["tool_choice"] == {"type": "tool", "name": "verdict"}
+        assert reply.body["choices"][0]["finish_reason"] == "length", "a tool's input can be cut off too"
+        assert "tool_calls" not in reply.body["choices"][0]["message"]
+
+    async def test_a_shape_that_cannot_be_said_is_left_to_the_prompt(
+        self, anthropic: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await anthropic().ask("fake/m", ask("[[3]]"), AnswerShape("a", {"enum": [3]}))
+        assert content(reply) == "3"
+        assert "tools" not in json.loads(endpoint.last_body)
+
+    async def test_a_vendor_without_structured_output_is_asked_without_a_shape(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await opened(structured_output="none").ask("fake/m", ask("[[3]]"), SHAPE)
+        assert content(reply) == "3"
+        assert not {"tools", "response_format"} & json.loads(endpoint.last_body).keys()
+
+    async def test_an_endpoint_that_refuses_the_shape_is_asked_without_it_from_then_on(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        models = opened()
+        first = await models.ask("fake/m", ask("[[!shapeless 3]]"), SHAPE)
+        again = await models.ask("fake/m", ask("[[!shapeless 4]]"), SHAPE)
+        assert (content(first), content(again)) == ("3", "4")
+        assert (first.usage.attempts, again.usage.attempts) == (2, 1), "what it cost is told"
+        assert len(endpoint.calls) == 3
+        other = AnswerShape("other", {"type": "object"})
+        await models.ask("fake/m", ask("[[5]]"), other)
+        assert {"tools", "response_format"} & json.loads(endpoint.last_body).keys(), "another shape may be taken"
+
+    @pytest.mark.parametrize("status", [401, 404, 500])
+    async def test_any_other_refusal_says_nothing_about_shapes(
+        self, opened: Open, endpoint: FakeEndpoint, status: int
+    ) -> None:
+        models = opened(max_attempts=1)
+        endpoint.script(Step("status", status=status))
+        kind, message = failure(await models.ask("fake/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert str(status) in message
+        assert len(endpoint.calls) == 1
+
+    async def test_a_request_that_is_refused_either_way_is_an_error_and_is_not_remembered(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        models = opened()
+        endpoint.script(Step("status", status=400, times=2))
+        kind, message = failure(await models.ask("fake/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert "400" in message
+        await models.ask("fake/m", ask("[[1]]"), SHAPE)
+        assert {"tools", "response_format"} & json.loads(endpoint.last_body).keys()
+
+    async def test_a_model_that_cannot_be_called_is_an_error(self, opened: Open) -> None:
+        kind, message = failure(await opened().ask("nobody/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert "ASSAY_VENDORS__NOBODY__BASE_URL" in message

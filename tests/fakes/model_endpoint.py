@@ -5,7 +5,8 @@ It runs inside a test's loop (`FakeEndpoint`) or as a process of its own (`Endpo
 
 Answers: the assistant says what the last user message said. A message that begins with `!` asks for a failure
 of its own, whatever the script says: `!status 400`, `!hang`, `!reset`, `!html`, `!tool_calls` and the other
-words of `KINDS`. A request with `"stream": true` is answered word by word (`tests.fakes.model_streams`).
+words of `KINDS`. What stands in `[[...]]` in a conversation is answered in turn, see `judge_answers`. A request
+with `"stream": true` is answered word by word (`tests.fakes.model_streams`).
 Control: `GET /_calls`, `POST /_script` (a list of steps), `POST /_latency`, `POST /_gap`, `POST /_reset`.
 """
 
@@ -28,6 +29,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from tests.fakes import model_streams
+from tests.fakes.judge_answers import Directed, directed, refuses_shape
 
 KINDS = frozenset(
     {
@@ -60,6 +62,7 @@ and ends, `stream_stalls` falls silent; `stream_fails` sends an error as its fir
 _HUGE = 1 << 30
 _PIECE = b"x" * 65536
 _JSON = b"application/json"
+_BEARER = b"\r\nauthorization: bearer "
 
 
 @dataclass(slots=True)
@@ -81,12 +84,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message."""
+    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message, and
+    the key that it carried."""
 
     at: float
     path: str
     body_hash: str
     message: str
+    key: str = ""
 
 
 class FakeEndpoint:
@@ -264,7 +269,7 @@ class _Connection(asyncio.Protocol):
             request = None
         message = _last_message(request)
         digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-        endpoint.calls.append(Call(time.time(), target, digest, message[:200]))
+        endpoint.calls.append(Call(time.time(), target, digest, message[:200], _key(head)))
         step = _own_step(message) if message.startswith("!") else endpoint.next_step()
         seconds = endpoint.latency if step is None or step.seconds is None else step.seconds
         if seconds > 0:
@@ -386,6 +391,11 @@ def _own_step(message: str) -> Step | None:
     return Step(words[0], status=status)
 
 
+def _key(head: bytes) -> str:
+    start = head.lower().find(_BEARER)
+    return "" if start < 0 else head[start + len(_BEARER) :].split(b"\r\n", 1)[0].decode("latin-1").strip()
+
+
 def _last_message(request: Any) -> str:
     """The text of the last user message, or the prompt, or nothing."""
     if not isinstance(request, dict):
@@ -423,6 +433,11 @@ def _response(status: int, body: bytes, content_type: bytes = _JSON, headers: Ma
 
 
 def _answer(target: str, request: Any, message: str) -> bytes:
+    wanted = directed(request)
+    if wanted is not None:
+        if refuses_shape(wanted, request):
+            return _response(400, b'{"error":{"message":"response_format is not supported"}}')
+        return _response(200, orjson.dumps(_directed_body(target, request, wanted)))
     text = orjson.dumps(message)
     tokens = len(message) // 4 + 1
     path = target.partition("?")[0]
@@ -453,6 +468,22 @@ def _answer(target: str, request: Any, message: str) -> bytes:
     if path.endswith("/models"):
         return _response(200, orjson.dumps({"object": "list", "data": [{"id": "echo"}, {"id": "org/large:7b"}]}))
     return _response(200, orjson.dumps({"path": path, "received": request}))
+
+
+def _directed_body(target: str, request: Any, wanted: Directed) -> dict[str, Any]:
+    tokens = {"prompt": 10, "completion": 3}
+    if target.partition("?")[0].endswith("/messages"):
+        block: dict[str, Any] = {"type": "text", "text": wanted.text}
+        if request.get("tools"):
+            block = {"type": "tool_use", "id": "t", "name": request["tools"][0]["name"], "input": wanted.value}
+        stop = {"length": "max_tokens", "content_filter": "refusal"}.get(wanted.finish, "end_turn")
+        usage = {"input_tokens": tokens["prompt"], "output_tokens": tokens["completion"]}
+        return {"type": "message", "role": "assistant", "content": [block], "stop_reason": stop, "usage": usage}
+    message = {"role": "assistant", "content": wanted.text, "refusal": wanted.refusal}
+    return {
+        "choices": [{"index": 0, "finish_reason": wanted.finish, "message": message}],
+        "usage": {"prompt_tokens": tokens["prompt"], "completion_tokens": tokens["completion"]},
+    }
 
 
 def _scripted(step: Step, request: Any, head: bytes) -> bytes:

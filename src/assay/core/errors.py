@@ -4,14 +4,15 @@
      ├─ InvalidInput        the request's shape or range is wrong; lists Problems       (422)
      ├─ RuleViolation       well formed, but the state forbids it                       (400)
      │   └─ InvalidCursor   a paging cursor that names nothing in this list
+     ├─ Conflict            what is there already stands against it                     (409)
      ├─ NotFound            no such thing in this account                               (404)
-     ├─ Conflict            a name or an id that is taken                               (409)
      ├─ Unauthenticated     no key, an unknown key, a revoked key                       (401)
      ├─ Forbidden           a good key that may not do this                             (403)
      ├─ TooLarge            a body or file over a limit                                 (413)
      ├─ NotOffered          part of the vendor's product that Assay leaves out          (501)
      ├─ Unavailable         cannot be done now; trying again may work                   (503)
      ├─ NotConfigured       a setting is missing or wrong; names the setting            (400)
+     ├─ ApplicationFailed   an application that was called did not answer as it should  (502)
      └─ VendorFailed        a vendor of models refused a call or failed at it           (the vendor's; 502, 504)
 
 A task that fails on one item is no exception: it is a result (`core.results.TaskError`).
@@ -69,21 +70,26 @@ class RuleViolation(AssayError):
     code = "rule_violation"
 
 
+MOST_OF_AN_ID = 256
+"""So many characters of an id, which may be anything that was sent, are repeated in a message."""
+
+
+class Conflict(AssayError):
+    """Well formed, but something that is there already stands against it; trying again changes nothing."""
+
+    code = "conflict"
+
+
 class NotFound(AssayError):
     """No such thing in this account; says no more, so that other accounts' ids stay unknown."""
 
     code = "not_found"
 
     def __init__(self, kind: str, identifier: str) -> None:
-        super().__init__(f"{kind} not found: {identifier}")
+        shown = identifier if len(identifier) <= MOST_OF_AN_ID else f"{identifier[:MOST_OF_AN_ID]}…"
+        super().__init__(f"{kind} not found: {shown}")
         self.kind = kind
         self.identifier = identifier
-
-
-class Conflict(AssayError):
-    """Something else has this name or id already; trying again will not help."""
-
-    code = "conflict"
 
 
 class Unauthenticated(AssayError):
@@ -120,6 +126,13 @@ class NotConfigured(AssayError):
     """A setting is missing or wrong; the message names the setting that cures it."""
 
     code = "not_configured"
+
+
+class ApplicationFailed(AssayError):
+    """An application that was called did not answer as its endpoint says. The message begins with the type of the
+    error that an item would have; calling again may do again whatever the application did."""
+
+    code = "application_failed"
 
 
 class InvalidCursor(RuleViolation):

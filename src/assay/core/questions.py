@@ -6,8 +6,8 @@ One Question serves every version of the API: it is the superset of what each of
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -114,6 +114,43 @@ class QuestionSet:
         """Whether the question must be answered in this set: the set's word, else the question's, else no."""
         required = ((self.question_id_to_config or {}).get(question.id) or {}).get("required")
         return bool(question.required if required is None else required)
+
+
+def question_document(question: Question) -> dict[str, Any]:
+    """The question as a JSON object, which `question_from` reads back: all but who made it and when. What was
+    not given is left out."""
+    document = {name: value for name in _DOCUMENTED if (value := getattr(question, name)) is not None}
+    for name in ("scale", "bounds", "lengths"):
+        if name in document:
+            document[name] = asdict(document[name])
+    if question.choices is not None:
+        document["choices"] = [asdict(choice) for choice in question.choices]
+    if question.conditions is not None:
+        document["conditions"] = [dict(each) for each in question.conditions]
+    return document
+
+
+def question_from(document: Mapping[str, Any]) -> Question:
+    """The question that `question_document` made the object of; its creation is not known."""
+    given = dict(document)
+    for name, kind in (("scale", Scale), ("bounds", Bounds), ("lengths", Bounds)):
+        if name in given:
+            given[name] = kind(**given[name])
+    if "choices" in given:
+        given["choices"] = tuple(Choice(**each) for each in given["choices"])
+    if "conditions" in given:
+        given["conditions"] = tuple(given["conditions"])
+    given["type"] = QuestionType(given["type"])
+    return Question(seq=0, account_id="", created_at=_NEVER, created_by=_NOBODY, **given)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_NOBODY = Identity("", "user")
+_DOCUMENTED = tuple(
+    name
+    for name in Question.__dataclass_fields__
+    if name not in ("seq", "account_id", "created_at", "created_by", "archived_at")
+)
 
 
 def question_problems(question: Question) -> Iterator[tuple[str, Problem]]:

@@ -18,7 +18,7 @@ class CallKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCall:
+class InferenceCall:
     """One call. `model` is `vendor/model`; `body` is OpenAI's body, or the vendor's own, without `model` and
     `stream`. `key` is the caller's own key for the vendor, instead of the server's. `num_retries` are attempts
     after the first, `timeout_seconds` bounds each of them (of a stream: each silence); None: as the vendor is
@@ -74,11 +74,11 @@ class Inference(Protocol):
         caller's own stands in for one that the server lacks."""
         ...
 
-    async def call(self, call: ModelCall) -> ModelAnswer:
+    async def call(self, call: InferenceCall) -> ModelAnswer:
         """The whole answer."""
         ...
 
-    def stream(self, call: ModelCall) -> AbstractAsyncContextManager[ModelStream]:
+    def stream(self, call: InferenceCall) -> AbstractAsyncContextManager[ModelStream]:
         """The answer as it comes, once its first chunk is there; at the end of the block the vendor's call ends
         too, whether or not all of it was read."""
         ...

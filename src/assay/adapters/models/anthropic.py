@@ -10,6 +10,7 @@ import orjson
 from assay.adapters.models.anthropic_chunks import FINISH_REASONS, AnthropicChunks
 from assay.adapters.models.chunks import ChunkReader, count
 from assay.adapters.models.dialect import Untranslatable, join_url
+from assay.ports.models import AnswerShape
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -119,6 +120,24 @@ class AnthropicDialect:
                 "total_tokens": (prompt or 0) + (completion or 0),
             },
         }
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        if shape.schema.get("type") != "object":
+            raise Untranslatable("a tool's input is an object")
+        function = {"name": shape.name, "description": "Gives the answer.", "parameters": shape.schema}
+        tools = [{"type": "function", "function": function}]
+        choice = {"type": "function", "function": {"name": shape.name}}
+        return self.chat_body(name, {**request, "tools": tools, "tool_choice": choice})
+
+    def held_reply(self, body: Any) -> Any:
+        reply = self.chat_reply(body)
+        if reply is not body:
+            choice = reply["choices"][0]
+            calls = choice["message"].pop("tool_calls", None)
+            if calls:
+                choice["message"]["content"] = calls[0]["function"]["arguments"]
+                choice["finish_reason"] = "stop" if choice["finish_reason"] == "tool_calls" else choice["finish_reason"]
+        return reply
 
     def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in request.items() if key != "stream_options"}

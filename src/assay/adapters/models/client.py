@@ -1,16 +1,25 @@
 """`HttpModels`: models over HTTP, with each vendor's limits, retries and accounts of what a call cost."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+import structlog
 
 from assay.adapters.models.calls import Call, Refusal, VendorCalls
 from assay.adapters.models.dialect import Untranslatable
+from assay.adapters.models.vendors import Vendor
 from assay.core.results import ErrorType, TaskError, Usage
-from assay.ports.models import ModelReply
+from assay.ports.models import AnswerShape, ModelReply
 from assay.settings import VendorSettings
+
+log = structlog.get_logger()
+
+_REFUSED_SHAPE = frozenset({400, 422})
+"""Statuses by which an endpoint says that it cannot hold an answer to a shape, among other things."""
+_MOST_REMEMBERED = 10_000
 
 
 class HttpModels:
@@ -26,6 +35,7 @@ class HttpModels:
 
     def __init__(self, vendors: Mapping[str, VendorSettings], environ: Mapping[str, str] = os.environ) -> None:
         self.calls = VendorCalls(vendors, environ)
+        self._unheld: set[tuple[str, bytes]] = set()
 
     def problem(self, model: str) -> str | None:
         return self.calls.problem(model)
@@ -42,12 +52,36 @@ class HttpModels:
             return _error(ErrorType.INVALID_INPUT, f"{model}: {error}")
         except TypeError as error:
             return _error(ErrorType.INVALID_INPUT, f"{model}: the request cannot be written as JSON: {error}")
-        settings = vendor.settings
-        call = Call(vendor, model, vendor.dialect.chat_path(), body, settings.max_attempts, settings.timeout)
-        outcome, usage = await self.calls.send(call)
+        outcome, usage = await self.calls.send(_chat_call(vendor, model, body))
         if isinstance(outcome, Refusal):
             return _error(outcome.kind, outcome.message(model, usage.attempts), usage)
         return ModelReply(body=vendor.dialect.chat_reply(outcome), usage=usage)
+
+    async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
+        problem = self.calls.problem(model)
+        if problem is not None:
+            return _error(ErrorType.INFERENCE_ERROR, problem)
+        vendor_name, _, name = model.partition("/")
+        vendor = self.calls.vendors[vendor_name]
+        if vendor.settings.structured_output == "none":
+            return await self.chat(model, request)
+        try:
+            known = (model, hashlib.blake2b(orjson.dumps(shape.schema), digest_size=16).digest())
+            if known in self._unheld:
+                return await self.chat(model, request)
+            body = orjson.dumps(vendor.dialect.held_body(name, _without_streaming(request), shape))
+        except (Untranslatable, TypeError):
+            return await self.chat(model, request)  # which says what cannot be said, if it cannot be said either
+        outcome, usage = await self.calls.send(_chat_call(vendor, model, body))
+        if not isinstance(outcome, Refusal):
+            return ModelReply(vendor.dialect.held_reply(outcome), usage=usage)
+        if outcome.status not in _REFUSED_SHAPE:
+            return _error(outcome.kind, outcome.message(model, usage.attempts), usage)
+        reply = await self.chat(model, request)
+        if reply.error is None and known not in self._unheld and len(self._unheld) < _MOST_REMEMBERED:
+            self._unheld.add(known)
+            log.warning("an endpoint refuses answers by a schema; it is asked without", model=model)
+        return ModelReply(reply.body, reply.error, usage.plus(reply.usage))
 
     async def infer(
         self,
@@ -78,6 +112,11 @@ class HttpModels:
 
     async def close(self) -> None:
         await self.calls.close()
+
+
+def _chat_call(vendor: Vendor, model: str, body: bytes) -> Call:
+    settings = vendor.settings
+    return Call(vendor, model, vendor.dialect.chat_path(), body, settings.max_attempts, settings.timeout)
 
 
 def _without_streaming(request: Mapping[str, Any]) -> Mapping[str, Any]:

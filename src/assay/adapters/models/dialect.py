@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from assay.adapters.models.chunks import ChunkReader
+from assay.ports.models import AnswerShape
 
 
 class Untranslatable(Exception):
@@ -31,6 +32,14 @@ class Dialect(Protocol):
 
     def chat_reply(self, body: Any) -> Any:
         """The vendor's answer in OpenAI's shape; as it is when it is not what the vendor promises."""
+        ...
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        """The chat's body with the answer held to a shape. Raises Untranslatable where it cannot be."""
+        ...
+
+    def held_reply(self, body: Any) -> Any:
+        """The answer to a `held_body` in OpenAI's shape, with the JSON as the assistant's text."""
         ...
 
     def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from assay.adapters.models.retries import backoff
 from assay.adapters.models.vendors import Vendor
 from assay.core.errors import NotConfigured, RuleViolation, VendorFailed
 from assay.core.results import ErrorType
-from assay.ports.inference import CallKind, ModelAnswer, ModelCall
+from assay.ports.inference import CallKind, InferenceCall, ModelAnswer
 
 if TYPE_CHECKING:
     from assay.adapters.models.streams import HttpStream
@@ -43,7 +43,7 @@ class HttpInference:
     def problem(self, model: str, *, own_key: bool = False) -> str | None:
         return self._calls.problem(model, own_key=own_key)
 
-    async def call(self, call: ModelCall) -> ModelAnswer:
+    async def call(self, call: InferenceCall) -> ModelAnswer:
         from assay.adapters.models.streams import failure
 
         sent = self._prepared(call, stream=False)
@@ -54,7 +54,7 @@ class HttpInference:
         return ModelAnswer(body, usage)
 
     @asynccontextmanager
-    async def stream(self, call: ModelCall) -> "AsyncIterator[HttpStream]":
+    async def stream(self, call: InferenceCall) -> "AsyncIterator[HttpStream]":
         from assay.adapters.models.streams import failure
 
         sent = self._prepared(call, stream=True)
@@ -111,7 +111,7 @@ class HttpInference:
         stream = HttpStream(call, incoming, reader, started, attempt)
         return await stream.begin() or stream
 
-    def _prepared(self, call: ModelCall, *, stream: bool) -> Call:
+    def _prepared(self, call: InferenceCall, *, stream: bool) -> Call:
         """The call as it goes over the wire. Raises NotConfigured, RuleViolation, VendorFailed."""
         problem = self._calls.problem(call.model, own_key=call.key is not None)
         if problem is not None:
@@ -139,7 +139,7 @@ class HttpInference:
             patience=PATIENCE,
         )
 
-    def _check_pause(self, vendor: Vendor, call: ModelCall) -> None:
+    def _check_pause(self, vendor: Vendor, call: InferenceCall) -> None:
         """Raise for a pause that the vendor asked for and that is too long to wait for: it would say so again."""
         seconds = self._calls.gate(vendor).closed_for()
         if seconds > PATIENCE:
@@ -172,20 +172,20 @@ class HttpInference:
         return tuple(dict.fromkeys(good))[:MOST_LISTED]
 
 
-def _written(vendor: Vendor, name: str, call: ModelCall, *, stream: bool) -> tuple[str, Mapping[str, Any]]:
+def _written(vendor: Vendor, name: str, call: InferenceCall, *, stream: bool) -> tuple[str, Mapping[str, Any]]:
     """Where the call goes and its body. Raises Untranslatable."""
     dialect = vendor.dialect
     if call.kind is CallKind.CHAT:
         try:
             body = dialect.stream_body(name, call.body) if stream else dialect.chat_body(name, call.body)
-        except (KeyError, AttributeError, TypeError) as error:
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise Untranslatable("messages, tools or another part of the request are not OpenAI's") from error
         return dialect.chat_path(), body
     path = dialect.completion_path() if call.kind is CallKind.COMPLETION else dialect.infer_path(call.body)
     return path, {**call.body, "model": name, **({"stream": True} if stream else {})}
 
 
-def _reader(vendor: Vendor, call: ModelCall) -> ChunkReader:
+def _reader(vendor: Vendor, call: InferenceCall) -> ChunkReader:
     if call.kind is CallKind.CHAT:
         return vendor.dialect.chat_chunks(call.body)
     return OpenAIChunks() if call.kind is CallKind.COMPLETION else RawRecords()

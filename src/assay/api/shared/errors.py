@@ -12,6 +12,7 @@ from starlette.routing import Match
 
 from assay.api.shared.rendering import json_response
 from assay.core.errors import (
+    ApplicationFailed,
     AssayError,
     Conflict,
     Forbidden,
@@ -30,14 +31,15 @@ from assay.core.errors import (
 STATUS_OF: dict[type[AssayError], int] = {
     InvalidInput: 422,
     RuleViolation: 400,
-    NotFound: 404,
     Conflict: 409,
+    NotFound: 404,
     Unauthenticated: 401,
     Forbidden: 403,
     TooLarge: 413,
     NotOffered: 501,
     Unavailable: 503,
     NotConfigured: 400,
+    ApplicationFailed: 502,
 }
 
 NEVER_RETRY = frozenset({409, 501})
@@ -45,6 +47,8 @@ NEVER_RETRY = frozenset({409, 501})
 
 _HEADERS = {413: {"connection": "close"}, 503: {"retry-after": "1"}}
 # After a 413 the rest of the body is still on its way; closing spares the server from reading it.
+
+_UNREPEATED = {"x-should-retry": "false"}
 
 MAX_PROBLEMS = 50
 MAX_SHOWN_INPUT = 200
@@ -145,7 +149,9 @@ def response_to(error: AssayError) -> Response:
     status = status_of(error)
     if isinstance(error, InvalidInput):
         return error_response(status, error.code, [_problem(each) for each in error.problems[:MAX_PROBLEMS]])
-    headers = _headers_of_vendor(error) if isinstance(error, VendorFailed) else _HEADERS.get(status)
+    headers = _UNREPEATED if isinstance(error, ApplicationFailed) else _HEADERS.get(status)
+    if isinstance(error, VendorFailed):
+        headers = _headers_of_vendor(error)
     return error_response(status, error.code, error.message, headers)
 
 

@@ -24,8 +24,8 @@ from assay.api.v5.schemas.inference import (
     ModelCatalogue,
 )
 from assay.core.identity import Caller
-from assay.ports.inference import CallKind, ModelCall
-from assay.services.model_calls import CatalogueEntry
+from assay.ports.inference import CallKind, InferenceCall
+from assay.services.inference import CatalogueEntry
 
 router = version_router("/v5", "Inference")
 
@@ -53,7 +53,7 @@ async def create_chat_completion(
 ) -> Response:
     """Let a model complete a chat. The vendor is what stands before the model's first slash, as in tasks."""
     own_key = openai_key if openai_key and body.model.startswith("openai/") else None
-    call = ModelCall(CallKind.CHAT, body.model, body.passed_on(), key=own_key)
+    call = InferenceCall(CallKind.CHAT, body.model, body.passed_on(), key=own_key)
     return await _answered(request, services, caller, call, stream=bool(body.stream))
 
 
@@ -65,7 +65,7 @@ async def list_callable_models(
 ) -> Response:
     """Every model that can be asked for: those that the configured vendors list, and those that are registered in
     the account. All on one page; a vendor that cannot be asked lists none."""
-    entries = await services.model_calls.catalogue(caller, model_vendor or None)
+    entries = await services.inference.catalogue(caller, model_vendor or None)
     return json_response({"object": "list", "items": [_catalogued(entry) for entry in entries]})
 
 
@@ -77,7 +77,7 @@ async def create_completion(
     body: Annotated[CreateCompletion, Depends(JsonBody(CreateCompletion))],
 ) -> Response:
     """Let a model complete a prompt."""
-    call = ModelCall(CallKind.COMPLETION, body.model, body.passed_on())
+    call = InferenceCall(CallKind.COMPLETION, body.model, body.passed_on())
     return await _answered(request, services, caller, call, stream=bool(body.stream))
 
 
@@ -92,7 +92,7 @@ async def create_inference(
     args = dict(body.args or {})
     stream = args.pop("stream", None) is True
     attempts = body.inference_configuration or InferenceAttempts()
-    call = ModelCall(
+    call = InferenceCall(
         CallKind.GENERIC,
         body.model,
         args,
@@ -101,21 +101,21 @@ async def create_inference(
     )
     if stream:
         return EventStream(lambda: _wrapped(services, caller, call))
-    response = await unless_left(request, services.model_calls.call(caller, call))
+    response = await unless_left(request, services.inference.call(caller, call))
     return json_response({"object": "generic_inference", "response": response})
 
 
 async def _answered(
-    request: Request, services: ApiServices, caller: Caller, call: ModelCall, *, stream: bool
+    request: Request, services: ApiServices, caller: Caller, call: InferenceCall, *, stream: bool
 ) -> Response:
     if stream:
-        return EventStream(lambda: services.model_calls.stream(caller, call))
-    return json_response(await unless_left(request, services.model_calls.call(caller, call)))
+        return EventStream(lambda: services.inference.stream(caller, call))
+    return json_response(await unless_left(request, services.inference.call(caller, call)))
 
 
 @asynccontextmanager
-async def _wrapped(services: ApiServices, caller: Caller, call: ModelCall) -> AsyncIterator[AsyncIterator[Any]]:
-    async with services.model_calls.stream(caller, call) as records:
+async def _wrapped(services: ApiServices, caller: Caller, call: InferenceCall) -> AsyncIterator[AsyncIterator[Any]]:
+    async with services.inference.stream(caller, call) as records:
         yield ({"object": "generic_inference.chunk", "response": record} async for record in records)
 
 

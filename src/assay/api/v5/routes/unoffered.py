@@ -9,13 +9,8 @@ FAMILIES = (
     "builds",
     "credentials",
     "evaluation-dashboards",
-    "files",
-    "questions",
     "responses",
-    "rubrics",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
