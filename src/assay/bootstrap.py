@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from assay.ports.engine import Job
     from assay.registry.task_types import Services
     from assay.services.access import Access
+    from assay.services.model_calls import PriceTable
 
 log = structlog.get_logger()
 
@@ -180,34 +182,55 @@ class _Engine:
         from assay.ports.engine import Job
         from assay.registry.discovery import load_task_types
         from assay.services.execution import ChunkSizes, Execution
+        from assay.services.model_calls import CallLedger, ModelCalls
         from assay.services.result_writer import ResultWriter
 
         storage = open_storage(self.place.database_url)
         writer = ResultWriter(storage, self.settings.flush_seconds)
+        clock = SystemClock()
+        keep_for = timedelta(days=self.settings.cache_days)
+        ledger = CallLedger(storage, clock, flush_seconds=self.settings.flush_seconds, keep_for=keep_for)
         execution = Execution(
             storage,
             writer,
             load_task_types(),
             self.services,
-            SystemClock(),
+            clock,
             chunk_sizes=ChunkSizes(largest=self.settings.chunk_size),
+            calls=ModelCalls(self.services.models, ledger, price_table(self.settings)),
         )
-        self._open = (writer, storage)
+        self._open = (writer, ledger, storage)
         return Job(execution.plan, execution.run_chunk, execution.finish, execution.unfinished)
 
     async def close_job(self) -> None:
         """Store what is finished, then release everything."""
         if self._open is None:
             return
-        writer, storage = self._open
+        writer, ledger, storage = self._open
         self._open = None
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(10):
-                await writer.close()
+        for each in (writer, ledger):
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(10):
+                    await each.close()
         await self.services.sandbox.close()
         await self.services.models.close()
         await self.services.applications.close()
         await storage.close()
+
+
+def price_table(settings: Settings) -> "PriceTable":
+    """The vendors' prices and endpoints."""
+    from assay.core.model_calls import Price
+    from assay.services.model_calls import PriceTable
+
+    vendors = settings.all_vendors()
+    return PriceTable(
+        prices={
+            name: {model: Price(each.input, each.output) for model, each in vendor.prices.items()}
+            for name, vendor in vendors.items()
+        },
+        endpoints={name: f"{vendor.dialect} {vendor.base_url}" for name, vendor in vendors.items()},
+    )
 
 
 async def build_services(settings: Settings) -> "Services":
@@ -254,6 +277,7 @@ def build_api_services(
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
@@ -267,15 +291,18 @@ def build_api_services(
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    prices = price_table(settings)
+    evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
-        evaluations=Evaluations(storage, engine, clock, task_types, task_services),
+        evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
         aggregates=Aggregates(storage, clock, task_types),
         datasets=Datasets(storage, clock),
         files=Files(storage, clock),
+        estimates=Estimates(storage, evaluations, task_types, prices),
         groups=Groups(storage, clock),
         spans=Spans(storage, clock),
         span_assessments=SpanAssessments(storage, clock),

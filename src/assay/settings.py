@@ -18,13 +18,23 @@ ANTHROPIC_URL = "https://api.anthropic.com"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
+class PriceSettings(BaseModel):
+    """What a model's tokens cost: US dollars for a million of prompt tokens (`input`) and of completion tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+
+
 class VendorSettings(BaseModel):
     """A vendor of models: where it is, where its key is, and how hard it may be pressed.
 
     `api_key_env` names the environment variable that holds the key; keys stand nowhere else. Unless
     `api_key_required` says otherwise, a vendor that names one needs it set, except on loopback, where local
     servers want none. `concurrency` bounds the calls in flight in a process, `timeout` each attempt, and
-    `max_attempts` the attempts of a call. Times are seconds, sizes bytes.
+    `max_attempts` the attempts of a call. Times are seconds, sizes bytes. `prices` are by model, `*` that of any
+    other model.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,6 +49,7 @@ class VendorSettings(BaseModel):
     max_attempts: PositiveInt = 5
     max_response_bytes: PositiveInt = 16 * 1024 * 1024
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)
 
     @field_validator("base_url")
     @classmethod
@@ -173,6 +184,7 @@ class Settings(BaseSettings):
     application_timeout: PositiveFloat = 120.0
     application_max_attempts: PositiveInt = 3
     application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    cache_days: PositiveInt = 30
     judge_model: str = Field(default="gpt-4o", min_length=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"

@@ -136,7 +136,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     Routes of services that are neither here nor given cannot be called."""
     clock = SystemClock()
     access = Access(storage, clock)
-    known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
+    known: dict[str, Any] = dict.fromkeys(ApiServices.__dataclass_fields__)
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
     known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}

@@ -113,7 +113,51 @@ def summary(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> str
     failed = f", {found['failed']:.0f} of them with errors" if found["failed"] else ""
     took = aggregates.get("seconds")
     elapsed = f", in {duration(took)}" if took is not None else ""
-    return f"Evaluation {evaluation['id']}: {found['items']:.0f} items{failed}{elapsed}"
+    cost = aggregates.get("cost")
+    spent = f", its calls cost {dollars(cost)}" if cost is not None else ""
+    return f"Evaluation {evaluation['id']}: {found['items']:.0f} items{failed}{elapsed}{spent}"
+
+
+def dollars(amount: float | None) -> str:
+    """US dollars with two decimals, or two significant digits when they are less than ten cents."""
+    if amount is None:
+        return NOTHING
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
+
+
+def print_estimate(estimate: Mapping[str, Any]) -> None:
+    """What an evaluation would ask of models and what that would cost."""
+    console = make_console()
+    table = make_table("task", "model", "calls", "cached", "prompt", "answers", "at most", "cost", "at most", texts=2)
+    total = {"alias": "total", "model": "", **estimate["total"]}
+    for one in [*estimate["tasks"], *([total] if len(estimate["tasks"]) > 1 else [])]:
+        tokens = ("prompt_tokens", "completion_tokens", "completion_tokens_at_most")
+        shown = (NOTHING if one[name] is None else f"{one[name]:,}" for name in ("calls", "cached_calls", *tokens))
+        table.add_row(
+            plain(one["alias"]), plain(one["model"]), *shown, dollars(one["cost"]), dollars(one["cost_at_most"])
+        )
+    seen = estimate["sampled"]
+    looked = "" if seen == estimate["items"] else f" (reckoned from {seen:,} of them)"
+    console.print(f"{estimate['items']:,} items{looked}; nothing was called", markup=False)
+    if not estimate["tasks"]:
+        console.print("no task calls a model by itself", markup=False)
+        return
+    console.print(table)
+    for line in _estimate_notes(estimate):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _estimate_notes(estimate: Mapping[str, Any]) -> list[str]:
+    """How sure the figures are, and what would make them surer."""
+    notes = ["Prompt tokens are reckoned from characters; answers by this account's past calls of the model."]
+    if any(one["completion_tokens"] is None for one in estimate["tasks"]):
+        notes.append("Too few past calls to expect answers from: run a few items first, or set max_tokens.")
+    notes.extend(
+        f'No price is set for {model}: set input and output of [vendors.{vendor}.prices."{name}"] in assay.toml.'
+        for model in estimate["unpriced"]
+        for vendor, _, name in [model.partition("/")]
+    )
+    return notes
 
 
 def print_evaluations(found: Sequence[Mapping[str, Any]], total: int) -> None:

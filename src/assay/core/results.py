@@ -45,13 +45,15 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds."""
+    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds; `cost` in
+    US dollars, None where no price is set. An answer from the cache has its tokens and costs nothing."""
 
     latency: float = 0.0
     attempts: int = 1
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

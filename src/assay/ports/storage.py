@@ -30,6 +30,7 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue
 from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
@@ -80,6 +81,8 @@ class ResultTotals:
     attempts: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: float | None = None
+    """US dollars; None where no result's price is known."""
     error_types: Mapping[str, int] | None = None
     sandboxes: tuple[str, ...] = ()
     values: Mapping[str, int] | None = None
@@ -249,7 +252,8 @@ class EvaluationRepository(Protocol):
         finished_at: datetime | None = None,
         only_if: str | None = None,
     ) -> bool:
-        """Set the status (and the times given); with only_if, only from that status. Whether it changed."""
+        """Set the status (and the times given; what runs has no `finished_at`); with only_if, only from that
+        status. Whether it changed."""
         ...
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
@@ -370,6 +374,7 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
     application_variants: VariantCatalogue
     questions: Catalogue[Question]

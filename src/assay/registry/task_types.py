@@ -56,8 +56,10 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value. And one may define `references(configuration)`, a sequence of `Reference`: what is kept in
-    the account and named in the configuration.
+    no such value. One may define `references(configuration)`, a sequence of `Reference`: what is kept in the
+    account and named in the configuration. And one that calls models defines `calls(configuration)`, a sequence
+    of `core.model_calls.ModelCall`: what it asks of models for one item, with the configuration resolved (or, to
+    learn the models alone, as it is); from it come estimates of cost.
     """
 
     name: ClassVar[str]

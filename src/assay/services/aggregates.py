@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from assay.core.errors import NotFound
 from assay.core.evaluations import Evaluation
 from assay.core.identity import Caller
+from assay.core.model_calls import CallPolicy
 from assay.core.results import ResultStatus
 from assay.ports.clock import Clock
 from assay.ports.storage import ResultTotals, Storage
@@ -43,9 +44,10 @@ class TaskAggregate:
 @dataclass(frozen=True, slots=True)
 class EvaluationAggregates:
     """An evaluation in numbers, its aliases in the order of its tasks. `seconds` is the time from its start to
-    its end, or until now; None without a job."""
+    its end, or until now; None without a job. `policy` is how it may call models."""
 
     evaluation: Evaluation
+    policy: CallPolicy
     tasks: tuple[TaskAggregate, ...]
     seconds: float | None
 
@@ -65,12 +67,13 @@ class Aggregates:
             if evaluation is None:
                 raise NotFound("evaluation", evaluation_id)
             totals = await unit.results.totals(evaluation.seq)
+            policy = await unit.model_calls.policy(evaluation.seq)
         by_alias = {each.alias: each for each in totals}
         tasks = tuple(
             aggregate(task_type, by_alias.get(alias) or ResultTotals(alias, {}), evaluation.progress.total)
             for alias, task_type in self._aliases(evaluation)
         )
-        return EvaluationAggregates(evaluation, tasks, self._seconds(evaluation))
+        return EvaluationAggregates(evaluation, policy, tasks, self._seconds(evaluation))
 
     def _aliases(self, evaluation: Evaluation) -> Sequence[tuple[str, str]]:
         """Every column that the tasks write, with the task's type, in the order of the tasks."""

@@ -43,6 +43,7 @@ RESULT_COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cached",
+    "cost",
     "sandbox",
     "detail",
 )
@@ -56,6 +57,7 @@ _TYPES = {
     "completion_tokens": "bigint",
     "kind": "smallint",
     "cached": "smallint",
+    "cost": "double precision",
     "dataset_item_version_num": "integer",
 }
 

@@ -9,6 +9,7 @@ from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.files import SqlFiles
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
@@ -27,6 +28,7 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue
 from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
     AccountRepository,
@@ -52,6 +54,7 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
         self.questions: Catalogue[Question] = SqlQuestions(session)

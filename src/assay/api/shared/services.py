@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
@@ -43,6 +44,7 @@ class ApiServices:
     aggregates: "Aggregates"
     datasets: "Datasets"
     files: "Files"
+    estimates: "Estimates"
     groups: "Groups"
     spans: "Spans"
     span_assessments: "SpanAssessments"

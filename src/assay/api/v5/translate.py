@@ -1,6 +1,7 @@
 """From the core to the v5 wire: plain dicts that are rendered once and not validated again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from assay.api.shared.rendering import render_identity
@@ -9,6 +10,7 @@ from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
 from assay.core.results import Outcome, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
+from assay.services.estimates import Estimate
 from assay.services.items import EvaluationColumns
 
 
@@ -164,6 +166,7 @@ def render_metadata_keys(found: MetadataKeys) -> dict[str, Any]:
 def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
     """An evaluation in numbers."""
     evaluation = found.evaluation
+    costs = [task.totals.cost for task in found.tasks if task.totals.cost is not None]
     return {
         "object": "evaluation_aggregates",
         "evaluation_id": evaluation.id,
@@ -171,6 +174,9 @@ def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
         "items": evaluation.progress.total,
         "progress": render_progress(evaluation),
         "seconds": found.seconds,
+        "cache": found.policy.cache,
+        "max_cost": found.policy.max_cost,
+        "cost": sum(costs) if costs else None,
         "tasks": [_task_aggregate(task) for task in found.tasks],
     }
 
@@ -201,8 +207,37 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "values": totals.values,
         "latency": latency,
         "tokens": {"prompt": totals.prompt_tokens, "completion": totals.completion_tokens},
+        "cost": totals.cost,
         "attempts": totals.attempts,
         "sandbox": ", ".join(totals.sandboxes) or None,
+    }
+
+
+_ESTIMATED = (
+    "calls",
+    "cached_calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "completion_tokens_at_most",
+    "prompt_cost",
+    "cost",
+    "cost_at_most",
+)
+
+
+def render_estimate(estimate: Estimate) -> dict[str, Any]:
+    """An estimate; a sum is null where one of its parts is."""
+    total: dict[str, Any] = {}
+    for name in _ESTIMATED:
+        parts = [getattr(task, name) for task in estimate.tasks]
+        total[name] = None if None in parts else sum(parts)
+    return {
+        "object": "evaluation.estimate",
+        "items": estimate.items,
+        "sampled": estimate.sampled,
+        "tasks": [asdict(task) for task in estimate.tasks],
+        "total": total,
+        "unpriced": estimate.unpriced,
     }
 
 
