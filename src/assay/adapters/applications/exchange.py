@@ -105,7 +105,7 @@ def _failed(error: Exception) -> Failed:
     cause = getattr(error, "os_error", error)
     if isinstance(cause, RefusedAddress):
         return Failed("refused", f"the address {cause}")
-    if isinstance(error, UnicodeError):
+    if isinstance(error, UnicodeError | aiohttp.InvalidURL):
         return Failed("refused", "the URL's host is no name")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return Failed("refused", "its certificate is not trusted")
