@@ -165,7 +165,9 @@ def default_vendors() -> dict[str, VendorSettings]:
 class Settings(BaseSettings):
     """Everything a server can be told. Sizes are bytes, times seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=5003, ge=0, le=65535)
