@@ -57,7 +57,8 @@ _FREE_ONE = (
 )
 _TAKE = text(
     "UPDATE annotation_tasks SET assigned_to = :me, lease_until = :until, updated_at = :now"
-    " WHERE seq = :seq AND open = 1 AND (assigned_to IS NULL OR assigned_to = :me OR (reserved = 0 AND lease_until <= :now))"
+    " WHERE seq = :seq AND open = 1"
+    " AND (assigned_to IS NULL OR assigned_to = :me OR (reserved = 0 AND lease_until <= :now))"
 )
 
 _QUEUE = "t.account_id = :account AND t.queue_id = :queue"
