@@ -22,8 +22,11 @@ from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.identity import Account, Caller, Identity
 from assay.ports.storage import Storage
 from assay.services.access import Access
+from assay.services.annotation import AnnotationTasks
+from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
+from assay.services.contributor_answers import ContributorAnswers
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
@@ -135,6 +138,11 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
+    known |= {
+        "annotation_batches": AnnotationBatches(storage, clock),
+        "annotation_tasks": AnnotationTasks(storage, clock),
+        "contributor_answers": ContributorAnswers(storage, clock),
+    }
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
         "application_variants": ApplicationVariants(storage, clock),

@@ -285,6 +285,10 @@ class ItemRepository(Protocol):
         """With `results`. sort_by: created_at, id. passed: no errored result; failed: at least one."""
         ...
 
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        ...
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         ...
@@ -307,6 +311,10 @@ class ItemRepository(Protocol):
 class ResultRepository(Protocol):
     async def add(self, results: Sequence[Result]) -> int:
         """Insert results, first write wins; returns how many were really inserted."""
+        ...
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all: only those that people gave are ever taken back."""
         ...
 
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:

@@ -120,6 +120,8 @@ class Execution:
             for run in runs:
                 run.cancel()
         await self._writer.flushed(evaluation.seq)
+        if len(running.tasks) < len(evaluation.tasks):
+            await _patiently(lambda: self._make_ready(evaluation, chunk))
 
     async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
         """The chunk's items and their evaluation; None when that is gone or no longer running."""
@@ -128,6 +130,13 @@ class Execution:
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
             return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+
+    async def _make_ready(self, evaluation: Evaluation, chunk: Chunk) -> None:
+        """Let people begin with the chunk's items, whose results they may want to see."""
+        async with self._storage.write() as unit:
+            await unit.annotation_tasks.make_ready(
+                evaluation.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
+            )
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
@@ -158,6 +167,8 @@ class Execution:
             await unit.evaluations.set_status(
                 counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
             )
+            if len(aliases) < len(counted.tasks):
+                await unit.annotation_tasks.make_ready(counted.seq, self._clock.now())
         self._compiled.pop(evaluation_id, None)
 
     async def unfinished(self) -> list[str]:

@@ -188,8 +188,9 @@ class SqlAnnotationTasks:
         return bool(await self._session.rows(statement.limit(1)))
 
     async def remove(self, evaluation_seq: int, kinds: Sequence[AnnotationKind]) -> None:
-        """Take an evaluation's tasks of those kinds out of their queues, for good."""
-        chosen = (_task.evaluation_seq == evaluation_seq, _task.kind.in_(list(map(str, kinds))))
+        """Take an evaluation's tasks of those kinds that nobody has taken or done out of their queues, for good."""
+        free = _task.assigned_to.is_(None)
+        chosen = (_task.evaluation_seq == evaluation_seq, _task.kind.in_(list(map(str, kinds))), free)
         for table in (annotation_skips, annotation_events):
             await self._session.run(delete(table).where(table.c.task_seq.in_(select(_task.seq).where(*chosen))))
         await self._session.run(delete(annotation_tasks).where(*chosen))

@@ -99,6 +99,11 @@ class SqlItems:
         _, total, has_more = await page_rows(self._session, Listing(none, none, items.c.id, orders), page)
         return Page([], total, has_more)
 
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        statement = select(items.c.seq).where(items.c.evaluation_seq == evaluation_seq).order_by(items.c.seq)
+        return [row[0] for row in await self._session.rows(statement)]
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         rows = await self._session.rows(_BOUNDS, {"evaluation": evaluation_seq, "size": chunk_size})

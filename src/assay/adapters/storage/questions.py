@@ -77,9 +77,7 @@ class SqlQuestions(SqlCatalogue[Question]):
         matches = members if include_archived else members.where(questions.c.archived_at.is_(None))
         if ids is not None:
             matches = matches.where(questions.c.id.in_(ids))
-        rows, total, has_more = await page_rows(
-            self._session, Listing(matches, members, questions.c.id, _ORDERS), page
-        )
+        rows, total, has_more = await page_rows(self._session, Listing(matches, members, questions.c.id, _ORDERS), page)
         return Page([self._entity(row) for row in rows], total, has_more)
 
 
