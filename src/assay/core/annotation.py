@@ -74,7 +74,8 @@ class AnnotationTask:
     `assigned_to` is an identity's id: who did it, once it is done; before, who has it. A task that is `reserved` is
     theirs until it is assigned anew; any other only while the lease lasts (`lease_until`), and then until somebody
     else takes it. `answers` are what this task's worker said: all answers at level 0 (a draft, while it is open), the
-    changed ones in an audit that fixed some. `archived` hides the task with its evaluation.
+    changed ones in an audit that fixed some. `archived` hides the task with its evaluation; when that was last changed,
+    `evaluation_updated_at`, tells whether what is known of it still holds.
     """
 
     id: str
@@ -100,6 +101,7 @@ class AnnotationTask:
     comment: str | None = None
     answers: Mapping[str, Any] | None = None
     archived: bool = False
+    evaluation_updated_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:

@@ -21,7 +21,8 @@ from assay.core.sheets import CONTRIBUTOR_KINDS
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 from assay.services.annotation import assign_locked, lock_found, send_back
-from assay.services.contributor_answers import asked_of, publish
+from assay.services.contributor_answers import publish
+from assay.services.contributor_sheets import Sheets
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class AnnotationBatches:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
+        self._sheets = Sheets()
 
     async def change(self, caller: Caller, task_ids: Sequence[str], changes: TaskChanges) -> Sequence[AnnotationTask]:
         """Change tasks; the tasks as they are then, in the order of the ids. Unknown ids are passed over.
@@ -84,8 +86,7 @@ class AnnotationBatches:
             locked = locked.after(settled)
         elif locked.task.status is not AnnotationStatus.PENDING_REDO:
             locked = await send_back(unit, locked, caller.identity, work)
-        _, sheet = await asked_of(unit, locked.task)
-        await publish(unit, sheet, locked)
+        await publish(unit, (await self._sheets.of(unit, locked.task)).sheet, locked)
         return locked.task
 
     async def assign_audits(self, caller: Caller, auditors: Auditors) -> Sequence[AnnotationTask]:

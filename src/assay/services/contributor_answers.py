@@ -1,6 +1,6 @@
 """Contributors' answers: reading a task with what it shows and asks, answering, auditing, and the results of it all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +15,21 @@ from assay.core.annotation import (
     may_see,
     subject_of,
 )
-from assay.core.errors import InvalidInput, NotFound, RuleViolation
-from assay.core.evaluations import Evaluation, Item
+from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.identity import Caller
-from assay.core.locators import MissingValue, parse_locator
+from assay.core.locators import MissingValue
 from assay.core.paging import Page, PageRequest
 from assay.core.questions import answer_key
 from assay.core.results import Result, ResultStatus
-from assay.core.sheets import CONTRIBUTOR_KINDS, Sheet, sheets_of
+from assay.core.sheets import Sheet
 from assay.ports.annotation import AnnotationEvent, AnnotationFilter
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
-from assay.services.annotation import Locked, found_task, give_answer, give_verdict, keep_draft, lock_found, send_back
+from assay.services.annotation import Locked, found_task, give_answer, give_verdict, keep_draft, lock, send_back
+from assay.services.contributor_sheets import Asking, Sheets
+
+UNSAID = frozenset({"assign", "skip"})
+"""Events that are nobody's answer or verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +58,25 @@ class Auditing:
 class TaskView:
     """A task with what it is about, as its reader may see it.
 
-    `prefilled` are the answers that the item brings along. `answers` are this task's own, or, of an audit, those that
-    it looks at, as they stand; None when the reader may not see them. `history` is what was done, likewise.
+    `values` are the item's, by column. `prefilled` are the answers that the item brings along. `answers` are this
+    task's own, or, of an audit, those that it looks at, as they stand; None when the reader may not see them. `history`
+    is what was answered and audited, likewise.
     """
 
     task: AnnotationTask
-    evaluation: Evaluation
-    item: Item
-    sheet: Sheet
+    asking: Asking
+    values: Mapping[str, Any]
     prefilled: Mapping[str, Any]
     answers: Mapping[str, Any] | None
     history: Sequence[AnnotationEvent]
 
-    def shown(self, locator: str) -> tuple[bool, Any]:
+    def shown(self, data: str) -> tuple[bool, Any]:
         """Whether the item has what a component of a layout points at, and that."""
-        found = parse_locator(locator, frozenset(self.evaluation.column_names).union(self.item.results))
-        if found is None:
+        locator = self.asking.locators.get(data)
+        if locator is None:
             return False, None
         try:
-            return True, found.resolve(self.item.merged)
+            return True, locator.resolve(self.values)
         except MissingValue:
             return False, None
 
@@ -95,22 +98,37 @@ class ContributorAnswers:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
+        self._sheets = Sheets()
 
     async def view(self, caller: Caller, task_id: str) -> TaskView:
         """A task with its item laid out, its questions, and the answers that the caller may see. Raises NotFound."""
         async with self._storage.read() as unit:
-            task = await found_task(unit, caller, task_id)
-            evaluation, sheet = await asked_of(unit, task)
-            item = await unit.items.get(task.account_id, task.item_id, include_archived=True)
-            if item is None:
-                raise NotFound("annotation task", task_id)
-            tasks = await unit.annotation_tasks.of_item(task.item_seq, task.queue_id)
-            history = await unit.annotation_tasks.events([task.seq])
+            return await self._view(unit, caller, await found_task(unit, caller, task_id))
+
+    async def view_of(self, caller: Caller, task: AnnotationTask) -> TaskView:
+        """The same of a task that was found before."""
+        async with self._storage.read() as unit:
+            return await self._view(unit, caller, task)
+
+    async def _view(self, unit: UnitOfWork, caller: Caller, task: AnnotationTask) -> TaskView:
+        asking = await self._sheets.of(unit, task)
+        row = await unit.items.data(task.item_seq)
+        values = dict(row)
+        if asking.needs_results:
+            (item,) = await unit.items.range(task.evaluation_seq, task.item_seq, task.item_seq)
+            values = item.merged
+        prefilled = asking.sheet.prefilled(row)
         own = task.assigned_to == caller.identity.id
-        sees = own or may_see(tasks, caller.identity.id)
+        if own and task.level == 0 and task.status is AnnotationStatus.PENDING:
+            return TaskView(task, asking, values, prefilled, task.answers, ())
+        tasks = await unit.annotation_tasks.of_item(task.item_seq, task.queue_id)
+        if not (own or may_see(tasks, caller.identity.id)):
+            return TaskView(task, asking, values, prefilled, None, ())
         subject = subject_of(task, tasks) if task.level else task
-        answers = (answers_of(subject, tasks) if task.level or not own else task.answers) if sees else None
-        return TaskView(task, evaluation, item, sheet, sheet.prefilled(item.data), answers, history if sees else ())
+        answers = answers_of(subject, tasks) if task.level or not own else task.answers
+        history = await unit.annotation_tasks.events([task.seq])
+        said = [event for event in history if event.action not in UNSAID]
+        return TaskView(task, asking, values, prefilled, answers, said)
 
     async def answer(self, caller: Caller, task_id: str, said: Answering) -> AnnotationTask:
         """Answer a task that the caller has. The same answers once more change nothing, for a request is sent again
@@ -120,23 +138,19 @@ class ContributorAnswers:
         is somebody else's or nobody's; RuleViolation when it is done, or asks an archived question.
         """
         answers = {alias: answer for alias, answer in said.answers.items() if answer is not None}
-        async with self._storage.read() as unit:
-            found = await found_task(unit, caller, task_id)
-            _, sheet = await asked_of(unit, found)
-            if found.level:
-                raise RuleViolation(f"this task is an audit: send a verdict to /v5/annotation-tasks/{task_id}/audit")
-            problems = list(sheet.problems(answers, final=not said.draft))
-            if problems:
-                raise InvalidInput(problems)
-            await _refuse_archived_questions(unit, found.account_id, sheet)
-        flagged = _flags(sheet, answers) or None if said.flagged is None else said.flagged
-        by = caller.identity
-        work = Work(by.id, self._clock.now(), answers, said.duration_seconds, flagged, said.comment)
+        by, now = caller.identity, self._clock.now()
         async with self._storage.write() as unit:
-            locked = await lock_found(unit, found)
+            locked = await lock(unit, caller, task_id)
+            sheet = (await self._sheets.of(unit, locked.task)).sheet
+            if locked.task.level:
+                raise RuleViolation(f"this task is an audit: send a verdict to /v5/annotation-tasks/{task_id}/audit")
+            _refuse(sheet.problems(answers, final=not said.draft))
             if _is_repeated(locked.task, by.id, answers):
                 return locked.task
             check_holder(locked.task, by.id)
+            await _refuse_archived_questions(unit, locked.task.account_id, sheet)
+            flagged = (_flags(sheet, answers) or None) if said.flagged is None else said.flagged
+            work = Work(by.id, now, answers, said.duration_seconds, flagged, said.comment)
             if said.draft:
                 return (await keep_draft(unit, locked, work)).task
             locked = await give_answer(unit, locked, by, work)
@@ -146,27 +160,21 @@ class ContributorAnswers:
     async def audit(self, caller: Caller, task_id: str, said: Auditing) -> AnnotationTask:
         """Give a verdict on the answers that an audit looks at, which the caller has claimed: approve them, fix some,
         or send them back to be done again."""
-        async with self._storage.read() as unit:
-            found = await found_task(unit, caller, task_id)
-            _, sheet = await asked_of(unit, found)
-        if not found.level:
-            raise RuleViolation(
-                f"this task is an answer, not an audit: send it to /v5/annotation-tasks/{task_id}/answer"
-            )
         answers = {alias: answer for alias, answer in (said.answers or {}).items() if answer is not None}
         _check_fix(said.verdict, answers)
         by = caller.identity
         work = Work(by.id, self._clock.now(), answers or None, said.duration_seconds, None, said.comment)
         async with self._storage.write() as unit:
-            locked = await lock_found(unit, found)
+            locked = await lock(unit, caller, task_id)
+            sheet = (await self._sheets.of(unit, locked.task)).sheet
+            if not locked.task.level:
+                raise RuleViolation(f"this task is no audit: answer it at /v5/annotation-tasks/{task_id}/answer")
             if _is_same_verdict(locked.task, by.id, said.verdict, answers):
                 return locked.task
             check_holder(locked.task, by.id)
             if answers:
                 standing = answers_of(subject_of(locked.task, locked.tasks), locked.tasks)
-                problems = list(sheet.problems({**standing, **answers}, final=True))
-                if problems:
-                    raise InvalidInput(problems)
+                _refuse(sheet.problems({**standing, **answers}, final=True))
             locked = await give_verdict(unit, locked, by, said.verdict, work)
             if said.verdict is not Verdict.APPROVE:
                 await publish(unit, sheet, locked)
@@ -174,11 +182,9 @@ class ContributorAnswers:
 
     async def redo(self, caller: Caller, task_id: str, comment: str | None) -> AnnotationTask:
         """Send an answer back to the one who gave it; its result is withdrawn until it is done again."""
-        async with self._storage.read() as unit:
-            found = await found_task(unit, caller, task_id)
-            _, sheet = await asked_of(unit, found)
         async with self._storage.write() as unit:
-            locked = await lock_found(unit, found)
+            locked = await lock(unit, caller, task_id)
+            sheet = (await self._sheets.of(unit, locked.task)).sheet
             work = Work(caller.identity.id, self._clock.now(), comment=comment)
             locked = await send_back(unit, locked, caller.identity, work)
             await publish(unit, sheet, locked)
@@ -217,28 +223,23 @@ async def publish(unit: UnitOfWork, sheet: Sheet, locked: Locked) -> None:
     """Make the item's results what its answers come to now: when one is missing, what the item brought along."""
     task = locked.task
     results = sheet.results(task, locked.tasks)
-    if not results and all(each.status is not AnnotationStatus.PENDING_REDO for each in locked.tasks):
-        return  # not all answers are in, and none was before: what is there stays
-    await unit.results.remove(task.evaluation_seq, list(sheet.aliases), item_seq=task.item_seq)
-    if not results:
-        item = await unit.items.get(task.account_id, task.item_id, include_archived=True)
-        prefilled = sheet.prefilled({} if item is None else item.data)
-        results = [
-            Result(task.evaluation_seq, task.item_seq, alias, ResultStatus.PREFILLED, value)
-            for alias, value in prefilled.items()
-        ]
-    await unit.results.add(results)
+    if results:
+        await unit.results.replace(results)
+    elif any(each.status is AnnotationStatus.PENDING_REDO for each in locked.tasks):
+        prefilled = sheet.prefilled(await unit.items.data(task.item_seq))
+        await unit.results.remove(task.evaluation_seq, list(sheet.aliases), item_seq=task.item_seq)
+        await unit.results.add(
+            [
+                Result(task.evaluation_seq, task.item_seq, alias, ResultStatus.PREFILLED, value)
+                for alias, value in prefilled.items()
+            ]
+        )
 
 
-async def asked_of(unit: UnitOfWork, task: AnnotationTask) -> tuple[Evaluation, Sheet]:
-    """A task's evaluation and its sheet. Raises RuleViolation for a task that version 4's question sets made."""
-    evaluation = await unit.evaluations.get(task.account_id, task.evaluation_id, include_archived=True)
-    if evaluation is None:
-        raise NotFound("annotation task", task.id)
-    sheet = sheets_of(evaluation.tasks, evaluation.column_names).get(task.queue_id)
-    if sheet is None or task.kind not in CONTRIBUTOR_KINDS:
-        raise RuleViolation(f"this task is done through version 4 of the API, as a test case result: {task.id}")
-    return evaluation, sheet
+def _refuse(found: Iterator[Problem]) -> None:
+    problems = list(found)
+    if problems:
+        raise InvalidInput(problems)
 
 
 async def _refuse_archived_questions(unit: UnitOfWork, account_id: str, sheet: Sheet) -> None:

@@ -37,12 +37,12 @@ def render_task(task: AnnotationTask) -> dict[str, Any]:
 def render_view(view: TaskView) -> dict[str, Any]:
     """A task with what it shows and asks."""
     questions = []
-    for asked in view.sheet.asked:
+    for asked in view.asking.sheet.asked:
         # A question is kept as it was when the evaluation was made, so that its making is the evaluation's.
         question = {
             **render_question(asked.question),
-            "created_at": view.evaluation.created_at,
-            "created_by": render_identity(view.evaluation.created_by),
+            "created_at": view.asking.evaluation.created_at,
+            "created_by": render_identity(view.asking.evaluation.created_by),
         }
         questions.append(
             {

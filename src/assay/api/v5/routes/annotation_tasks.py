@@ -102,7 +102,7 @@ async def claim_annotation_task(
     kind = AnnotationKind(body.task_type or AnnotationKind.CONTRIBUTOR_ANNOTATION)
     wanted = ClaimRequest(kind, body.queue_id, body.evaluation_id, bool(body.skip_current))
     task = await services.annotation_tasks.claim(caller, wanted)
-    shown = None if task is None else render_view(await services.contributor_answers.view(caller, task.id))
+    shown = None if task is None else render_view(await services.contributor_answers.view_of(caller, task))
     return json_response({"object": "annotation_task.claim", "task": shown})
 
 
