@@ -241,6 +241,7 @@ def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.agreement import Agreement
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
@@ -263,6 +264,7 @@ def build_api_services(
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
+        agreement=Agreement(storage),
         annotation_batches=AnnotationBatches(storage, clock),
         annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
         contributor_answers=ContributorAnswers(storage, clock),

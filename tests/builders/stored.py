@@ -22,6 +22,7 @@ from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.identity import Account, Caller, Identity
 from assay.ports.storage import Storage
 from assay.services.access import Access
+from assay.services.agreement import Agreement
 from assay.services.annotation import AnnotationTasks
 from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
@@ -139,6 +140,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
     known |= {
+        "agreement": Agreement(storage),
         "annotation_batches": AnnotationBatches(storage, clock),
         "annotation_tasks": AnnotationTasks(storage, clock),
         "contributor_answers": ContributorAnswers(storage, clock),

@@ -329,6 +329,10 @@ class ResultRepository(Protocol):
         """Every alias with stored results, in no particular order."""
         ...
 
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results: neither prefilled ones nor errors."""
+        ...
+
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
         """item_seq to number, for completed or prefilled numeric results."""
         ...
