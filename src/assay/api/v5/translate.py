@@ -8,10 +8,11 @@ from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
-from assay.core.results import Outcome, ResultStatus
+from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.estimates import Estimate
 from assay.services.items import EvaluationColumns
+from assay.stats.intervals import Interval
 
 
 def render_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -128,6 +129,33 @@ def render_item(item: Item, aliases: Sequence[str], created_by: Mapping[str, str
     }
 
 
+def render_details(item: Item) -> dict[str, Any]:
+    """What tasks noted beside their values, by alias; for a reader, never aggregated."""
+    return {alias: dict(result.detail) for alias, result in item.results.items() if result.detail}
+
+
+def render_result(result: Result) -> dict[str, Any]:
+    """A stored result of an item, whole."""
+    usage, error = result.usage, result.error
+    return {
+        "object": "evaluation.item_result",
+        "alias": result.alias,
+        "status": result.status,
+        "value": result.value,
+        "error": error and {"type": error.type, "message": error.message},
+        "usage": usage
+        and {
+            "latency": usage.latency,
+            "attempts": usage.attempts,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached": usage.cached,
+            "cost": usage.cost,
+        },
+        "detail": result.detail,
+    }
+
+
 def render_schema(evaluation_id: str, found: EvaluationColumns) -> dict[str, Any]:
     """The columns of an evaluation."""
     return {
@@ -178,7 +206,7 @@ def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
 
 def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
     totals = task.totals
-    interval, latency = task.interval, None
+    latency = None
     if totals.latency_count:
         mean = totals.latency_sum / totals.latency_count
         latency = {"mean": mean, "p50": totals.latency_p50, "p95": totals.latency_p95}
@@ -187,8 +215,7 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "task_type": task.task_type,
         "n": totals.numbers,
         "mean": totals.mean,
-        "interval": interval
-        and {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method},
+        "interval": task.interval and _interval(task.interval),
         "std": task.std,
         "min": totals.minimum,
         "max": totals.maximum,
@@ -200,12 +227,27 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "cached": totals.cached,
         "error_types": totals.error_types or {},
         "values": totals.values,
+        "shares": _shares(task),
         "latency": latency,
         "tokens": {"prompt": totals.prompt_tokens, "completion": totals.completion_tokens},
         "cost": totals.cost,
         "attempts": totals.attempts,
         "sandbox": ", ".join(totals.sandboxes) or None,
     }
+
+
+def _shares(task: TaskAggregate) -> dict[str, Any] | None:
+    if task.shares is None or task.totals.values is None:
+        return None
+    count = sum(task.totals.values.values())
+    return {
+        value: {"share": task.totals.values[value] / count, "interval": _interval(interval)}
+        for value, interval in task.shares.items()
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
 
 
 _ESTIMATED = (

@@ -33,6 +33,13 @@ class EvaluationItem(BaseModel):
     task_result_statuses: dict[str, Literal["completed", "skipped", "errored", "pending", "prefilled"]] | None
 
 
+class DetailedEvaluationItem(EvaluationItem):
+    """An item by itself: also what its tasks noted beside their values, by alias (an application's `extra_info` and
+    `trace_id`, the `raw` beginning of an answer that could not be used)."""
+
+    task_details: dict[str, dict[str, Any]]
+
+
 class EvaluationItemPage(BaseModel):
     """A page of items."""
 
@@ -58,3 +65,33 @@ class Export(BaseModel):
     filename: str
     content: str | None
     signed_url: str | None
+
+
+class ResultUsage(BaseModel):
+    """What a result cost: seconds, calls, and the tokens that the endpoint counted."""
+
+    latency: float
+    attempts: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached: bool
+    cost: float | None
+
+
+class ItemResult(BaseModel):
+    """What a task left for an item. `detail` is for a reader and is in no figure."""
+
+    object: Literal["evaluation.item_result"]
+    alias: str
+    status: Literal["completed", "skipped", "errored", "prefilled"]
+    value: Any
+    error: TaskError | None
+    usage: ResultUsage | None
+    detail: dict[str, Any] | None
+
+
+class ItemResults(BaseModel):
+    """The results that an item has so far."""
+
+    object: Literal["list"]
+    items: list[ItemResult]
