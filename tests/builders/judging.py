@@ -83,7 +83,7 @@ async def judges(**vendor: Any) -> AsyncIterator[Judges]:
     async with FakeEndpoint() as endpoint:
         base = endpoint.root if vendor.get("dialect") == "anthropic" else endpoint.url
         models = HttpModels({"fake": VendorSettings(**{"base_url": base, "max_attempts": 1, **vendor})}, {})
-        yield Judges(endpoint, Services(models, cast("Any", None), {}, "fake/judge"))
+        yield Judges(endpoint, Services(models, cast("Any", None), {}, judge_model="fake/judge"))
         await models.close()
 
 

@@ -217,7 +217,7 @@ class TestRetries:
     async def test_a_place_is_free_while_a_call_waits_to_be_repeated(
         self, opened: Open, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.adapters.models.client.backoff", lambda _failures: 0.5)
+        monkeypatch.setattr("assay.adapters.models.calls.backoff", lambda _failures: 0.5)
         endpoint.script(Step("status", status=500))
         models = opened(concurrency=1)
         first = asyncio.create_task(models.chat("fake/m", ask("first")))
@@ -368,7 +368,7 @@ class TestLimits:
         assert endpoint.in_flight == 0
 
     async def test_a_vendor_that_says_too_many_gets_fewer_and_recovers(self) -> None:
-        gate = Gate(8, asyncio.get_running_loop())
+        gate = Gate(8)
         for _ in range(8):
             await gate.enter()
         gate.slow_down()
@@ -385,13 +385,43 @@ class TestLimits:
         assert all(task.done() for task in entered)
 
     async def test_a_call_cancelled_as_it_is_let_in_gives_its_place_on(self) -> None:
-        gate = Gate(1, asyncio.get_running_loop())
+        gate = Gate(1)
         await gate.enter()
         let_in, next_in_line = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
         await asyncio.sleep(0)
         gate.leave()
         let_in.cancel()
         await asyncio.wait_for(next_in_line, 1)
+
+    async def test_a_vendors_limit_and_pause_hold_for_all_loops_together(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        endpoint.latency = 0.02
+        models = opened(concurrency=2)
+        thread = asyncio.new_event_loop()
+        running = threading.Thread(target=thread.run_forever)
+        running.start()
+
+        async def ten() -> None:
+            replies = await asyncio.gather(*(models.chat("fake/m", ask()) for _ in range(10)))
+            assert all(reply.error is None for reply in replies)
+
+        def there() -> asyncio.Future[None]:
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ten(), thread))
+
+        await asyncio.gather(ten(), there())
+        assert (endpoint.most_in_flight, len(endpoint.calls)) == (2, 20)
+        endpoint.reset()
+        endpoint.script(Step("status", status=429, headers={"retry-after": "0.4"}))
+        limited = asyncio.create_task(models.chat("fake/m", ask("limited")))
+        await asyncio.sleep(0.1)
+        await there()
+        assert (await limited).error is None
+        assert min(call.at for call in endpoint.calls[1:]) - endpoint.calls[0].at >= 0.39
+        await models.close()
+        thread.call_soon_threadsafe(thread.stop)
+        await asyncio.to_thread(running.join)
+        thread.close()
 
     async def test_each_loop_has_its_own_connections_and_any_may_close_them(self, opened: Open) -> None:
         models = opened()
@@ -598,8 +628,8 @@ class TestProblems:
     def test_no_key_is_in_any_repr(self) -> None:
         settings = VendorSettings(base_url="http://x/v1", api_key_env="K", headers={"X-Secret": "team-password"})
         models = HttpModels({"x": settings}, {"K": KEY})
-        assert KEY not in repr(vars(models))
-        assert "team-password" not in repr(vars(models))
+        assert KEY not in repr(vars(models.calls))
+        assert "team-password" not in repr(vars(models.calls))
 
 
 class TestVendorSettings:

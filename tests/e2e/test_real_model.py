@@ -1,5 +1,6 @@
 """One evaluation against a real, small language model on this machine: judged for wiring, never for wisdom."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,26 @@ def test_a_real_model_answers_and_its_answers_are_scored(strict: SGPClient) -> N
     tokens = found["tasks"][0]["tokens"]
     assert tokens["prompt"] > 10
     assert 0 < tokens["completion"] <= 48
+
+
+def test_a_real_model_streams_and_is_left_in_the_middle(strict: SGPClient) -> None:
+    ask: Any = {"model": "local/smollm2", "messages": [{"role": "user", "content": "Count to ten."}], "temperature": 0}
+    options = {"include_usage": True}
+    chunks = list(strict.chat.completions.create(**ask, max_tokens=12, stream=True, stream_options=options))
+    pieces = [choice.delta.content or "" for chunk in chunks for choice in chunk.choices]
+    assert len([piece for piece in pieces if piece]) > 3
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] in ("stop", "length")
+    assert chunks[-1].usage is not None
+    assert 0 < chunks[-1].usage.completion_tokens <= 12
+
+    whole = strict.chat.completions.create(**ask, max_tokens=12)
+    assert whole.choices[0].message.content == "".join(pieces)
+    with strict.chat.completions.create(**ask, max_tokens=900, stream=True) as stream:
+        next(stream)
+    begun = time.monotonic()
+    completed = strict.completions.create(model="local/smollm2", prompt="One, two, three,", max_tokens=4)
+    assert completed.choices[0].text.strip()
+    assert time.monotonic() - begun < 20, "the model still worked for somebody who had left"
 
 
 def test_a_real_model_judges_through_its_json_schema_mode(strict: SGPClient) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
@@ -26,10 +26,14 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +360,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
@@ -374,15 +378,19 @@ class UnitOfWork(Protocol):
     groups: GroupRepository
     model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
-    application_variants: Catalogue[ApplicationVariant]
+    application_variants: VariantCatalogue
     questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
     rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
+    files: FileRepository
+    spans: SpanRepository
+    span_assessments: SpanAssessmentRepository
 
 
 class Storage(Protocol):

@@ -20,6 +20,7 @@ from assay.ports.engine import Engine
 from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
 from assay.services.datasets import NewDataset, add_dataset
+from assay.services.files import require_files
 from assay.services.model_calls import PriceTable, check_priced
 from assay.services.planning import Plan, RunnableTask, compile_tasks, plan_tasks
 from assay.services.references import with_material
@@ -115,10 +116,12 @@ class Evaluations:
             origins: Sequence[Row] = source.origins
             if new.dataset is not None:
                 rows = _projected(new.rows, new.dataset.keys)
-                spec = NewDataset(new.dataset.name, rows, None, new.dataset.description, new.dataset.tags)
+                spec = NewDataset(new.dataset.name, rows, new.files, new.dataset.description, new.dataset.tags)
                 dataset, dataset_items = await add_dataset(unit, caller, spec, now)
                 dataset_ids = [dataset.id]
-                origins = [Row({}, None, item.id, dataset.current_version_num) for item in dataset_items]
+                origins = [Row({}, item.files, item.id, dataset.current_version_num) for item in dataset_items]
+            else:
+                await require_files(unit, caller.account_id, new.files or ())
             added = await unit.evaluations.add(evaluation, dataset_ids)
             if new.policy != CallPolicy():
                 await unit.model_calls.set_policy(added.seq, new.policy)
@@ -207,7 +210,7 @@ class Evaluations:
             evaluation = replace(evaluation, archived_at=now, updated_at=now)
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
-            await unit.groups.remove_evaluation(evaluation.id, now)
+            await unit.groups.remove_evaluations([evaluation.id], now)
         return evaluation
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
@@ -229,7 +232,8 @@ class Evaluations:
             if changed:
                 evaluation = await _found(unit, caller, evaluation_id)
         if not changed and not was_cancelled(evaluation):
-            raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+            state = "runs no tasks" if evaluation.status is EvaluationStatus.RUNNING else f"is {evaluation.status}"
+            raise RuleViolation(f"only a running evaluation can be cancelled; this one {state}")
         await self._engine.cancel(evaluation.id)  # again too: the first time may not have reached the engine
         return evaluation
 
@@ -296,11 +300,11 @@ class Evaluations:
         async with self._storage.write() as unit:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             _refuse_archived(evaluation)
-            if evaluation.status is EvaluationStatus.RUNNING:
-                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
             if index is None:
-                raise NotFound("task", alias[:256])
+                raise NotFound("task", alias)
+            if evaluation.status is EvaluationStatus.RUNNING:
+                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             raw = [
                 {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
                 for task in evaluation.tasks
@@ -344,7 +348,7 @@ class Evaluations:
         check_files(new.files, len(new.rows))
         if new.dataset is not None and new.dataset.keys is not None:
             _check_keys(new.dataset.keys, columns)
-        return _Source(new.rows, columns)
+        return _Source(new.rows, columns, origins=[Row({}, files or None) for files in new.files or ()])
 
     async def _from_dataset(self, caller: Caller, dataset_id: str, references: Any) -> _Source:
         """The rows of a dataset as it is now; with references, only those items, with extra keys laid over."""

@@ -4,12 +4,15 @@ settles the evaluation at the end. Everything here may be repeated after a crash
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.application_spans import SpanPlace, place_spans
 from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.identity import Identity
 from assay.core.locators import MissingValue
 from assay.core.model_calls import CallPolicy
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
@@ -37,7 +40,11 @@ class _Running:
     """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
     use, and what is left of its budget, if it has one."""
 
+    id: str
     seq: int
+    account_id: str
+    created_by: Identity
+    now: Callable[[], datetime]
     services: Services
     budget: Budget | None
     tasks: tuple[RunnableTask, ...]
@@ -207,8 +214,17 @@ class Execution:
     def _compile(self, evaluation: Evaluation, policy: CallPolicy, budget: Budget | None) -> _Running:
         tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
         models = self._calls.within(evaluation.account_id, policy, budget)
-        services = replace(self._services, models=models)
-        return _Running(evaluation.seq, services, budget, tasks, tuple(task.alias for task in tasks))
+        return _Running(
+            evaluation.id,
+            evaluation.seq,
+            evaluation.account_id,
+            evaluation.created_by,
+            self._clock.now,
+            replace(self._services, models=models),
+            budget,
+            tasks,
+            tuple(task.alias for task in tasks),
+        )
 
     async def _run_item(self, running: _Running, item: Item) -> None:
         state = _ItemState(running, item)
@@ -271,11 +287,12 @@ class Execution:
 class _ItemState:
     """One item while its tasks run: its values so far, and what is still to do."""
 
-    __slots__ = ("_errored", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
+    __slots__ = ("_errored", "_id", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
 
     def __init__(self, running: _Running, item: Item) -> None:
         self.running = running
         self.values = item.merged
+        self._id = item.id
         self._seq = item.seq
         self._stored = set(item.results)
         self._errored = {alias for alias, result in item.results.items() if result.status is ResultStatus.ERRORED}
@@ -304,7 +321,8 @@ class _ItemState:
 
     def settle(self, task: RunnableTask, outcome: Outcome) -> list[Result]:
         """The results of an outcome, which also become the item's values."""
-        results = [self._result(task.alias, outcome, outcome.value, outcome.usage)]
+        result = self._result(task.alias, outcome, outcome.value, outcome.usage)
+        results = [self._traced(result, outcome) if outcome.spans else result]
         results.extend(self._result(column, outcome, outcome.columns.get(column), None) for column in task.writes[1:])
         self._missing -= 1
         for result in results:
@@ -316,6 +334,14 @@ class _ItemState:
             else:
                 self.values[result.alias] = result.value
         return results
+
+    def _traced(self, result: Result, outcome: Outcome) -> Result:
+        """The result with its trace, whose id is in the detail. Ids come from where the trace belongs, so that a
+        task that is run again after a crash tells the same spans."""
+        running = self.running
+        place = SpanPlace(running.id, self._id, result.alias, running.account_id, running.created_by, running.now())
+        detail = {**(result.detail or {}), "trace_id": place.trace_id}
+        return replace(result, detail=detail, spans=place_spans(outcome.spans, place))
 
     def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
         return Result(

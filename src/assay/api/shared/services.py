@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
+    from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
     from assay.services.rubrics import Rubrics
+    from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -41,9 +46,13 @@ class ApiServices:
     exports: "Exports"
     aggregates: "Aggregates"
     datasets: "Datasets"
+    files: "Files"
     estimates: "Estimates"
     groups: "Groups"
+    spans: "Spans"
+    span_assessments: "SpanAssessments"
     dry_runs: "DryRuns"
+    application_runs: "ApplicationRuns"
     application_specs: "ApplicationSpecs"
     application_variants: "ApplicationVariants"
     questions: "Questions"
@@ -54,6 +63,8 @@ class ApiServices:
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    inference: "InferenceCalls"
+    registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
 
 

@@ -129,6 +129,11 @@ def render_item(item: Item, aliases: Sequence[str], created_by: Mapping[str, str
     }
 
 
+def render_details(item: Item) -> dict[str, Any]:
+    """What tasks noted beside their values, by alias; for a reader, never aggregated."""
+    return {alias: dict(result.detail) for alias, result in item.results.items() if result.detail}
+
+
 def render_result(result: Result) -> dict[str, Any]:
     """A stored result of an item, whole."""
     usage, error = result.usage, result.error
@@ -145,6 +150,7 @@ def render_result(result: Result) -> dict[str, Any]:
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "cached": usage.cached,
+            "cost": usage.cost,
         },
         "detail": result.detail,
     }

@@ -7,17 +7,10 @@ FAMILIES = (
     "agentex",
     "annotation-tasks",
     "builds",
-    "chat",
-    "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
-    "inference",
-    "models",
     "responses",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
