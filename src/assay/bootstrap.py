@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from assay.adapters.storage import SqlStorage
     from assay.api.shared.services import ApiServices
     from assay.ports.engine import Job
+    from assay.ports.inference import Inference
     from assay.registry.task_types import Services
     from assay.services.access import Access
     from assay.services.model_calls import PriceTable
@@ -233,20 +234,25 @@ def price_table(settings: Settings) -> "PriceTable":
     )
 
 
-async def build_services(settings: Settings) -> "Services":
-    """What tasks use; serves the web server's loop and the engine's."""
+async def build_services(settings: Settings) -> "tuple[Services, Inference]":
+    """What tasks use, and inference over the same vendors and limits; serves the web server's loop and the engine's.
+    Closing the services' models closes both."""
     from assay.adapters.applications import HttpApplications
-    from assay.adapters.models import HttpModels
+    from assay.adapters.models import HttpInference, HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(
-        models=HttpModels(settings.all_vendors()),
+    judge = settings.judge_model
+    models = HttpModels(settings.all_vendors())
+    services = Services(
+        models=models,
         sandbox=await open_sandbox(settings),
         metrics=load_metrics(),
         applications=HttpApplications(settings),
+        judge_model=judge if "/" in judge else f"openai/{judge}",
     )
+    return services, HttpInference(models.calls)
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
@@ -264,7 +270,11 @@ def build_engine(settings: Settings, place: Place, services: "Services") -> "Dbo
 
 
 def build_api_services(
-    settings: Settings, storage: "SqlStorage", engine: "DbosEngine", task_services: "Services"
+    settings: Settings,
+    storage: "SqlStorage",
+    engine: "DbosEngine",
+    task_services: "Services",
+    inference: "Inference",
 ) -> "ApiServices":
     """The objects behind the HTTP API, for the web server's loop."""
     from assay.api.shared.services import ApiServices
@@ -283,8 +293,11 @@ def build_api_services(
     from assay.services.exports import Exports
     from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
+    from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
@@ -293,6 +306,7 @@ def build_api_services(
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     prices = price_table(settings)
     evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
+    registered_models = RegisteredModels(storage, clock, inference)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -312,11 +326,14 @@ def build_api_services(
         application_variants=ApplicationVariants(storage, clock, task_services.applications),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
+        rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
         application_evaluations=ApplicationEvaluations(storage, clock, configs),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
         test_case_results=TestCaseResults(storage, clock),
+        inference=InferenceCalls(inference, storage, registered_models),
+        registered_models=registered_models,
         task_types=task_types,
     )
 
@@ -328,9 +345,10 @@ async def upgrade(settings: Settings) -> None:
     await upgrade_storage(place_of(settings).database_url)
 
 
-async def prepare_database(place: Place) -> None:
-    """Make the schema or bring the embedded one up to date. Raises NotConfigured for a shared database whose
-    schema is older (its owner upgrades it) or any whose schema is newer than this program."""
+async def prepare_database(place: Place) -> str:
+    """Make the schema or bring the embedded one up to date; returns what was found (`current`, `older`, `empty`).
+    Raises NotConfigured for a shared database whose schema is older (its owner upgrades it) or any whose schema
+    is newer than this program."""
     from assay.adapters.storage import schema_state
     from assay.adapters.storage import upgrade as upgrade_storage
 
@@ -341,6 +359,7 @@ async def prepare_database(place: Place) -> None:
         raise NotConfigured("the database's schema is older than this Assay; run: assay db upgrade --database-url ...")
     if state != "current":
         await upgrade_storage(place.database_url)
+    return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,18 +470,19 @@ async def _serve(
         log.error("another server has taken this database; stopping")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await prepare_database(place)
+    if await prepare_database(place) == "older":
+        log.info("the database was of an older Assay; its schema is up to date now", data_dir=str(place.data_dir))
     storage = open_storage(place.database_url)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await stack.enter_async_context(storage.sole_server(give_way))
-        task_services = await build_services(settings)
+        task_services, inference = await build_services(settings)
         stack.push_async_callback(task_services.models.close)
         stack.push_async_callback(task_services.applications.close)
         stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        services = build_api_services(settings, storage, engine, task_services)
+        services = build_api_services(settings, storage, engine, task_services, inference)
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

@@ -32,6 +32,7 @@ from assay.services.evaluation_configs import EvaluationConfigs
 from assay.services.files import Files
 from assay.services.groups import Groups
 from assay.services.questions import Questions, QuestionSets
+from assay.services.rubrics import Rubrics
 from assay.services.spans import SpanAssessments, Spans
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
@@ -148,6 +149,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
         "application_runs": ApplicationRuns(storage, applications),
         "questions": Questions(storage, clock),
         "question_sets": QuestionSets(storage, clock),
+        "rubrics": Rubrics(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
         "application_evaluations": ApplicationEvaluations(storage, clock, configs),
         "dataset_versions": DatasetVersions(storage, clock),

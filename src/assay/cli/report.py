@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 NOTHING = "-"
+MOST_SHARES = 5
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
@@ -74,13 +75,18 @@ def task_table(aggregates: Mapping[str, Any]) -> "Table":
 
 
 def _centre(one: Mapping[str, Any]) -> tuple[str, str]:
-    """The mean and interval, or how often each value came when the values are no numbers."""
+    """The mean and interval; when the values are no numbers, each value's share and its interval, a line each."""
     values: Mapping[str, int] | None = one.get("values")
     if one.get("mean") is None and values:
-        most = sorted(values.items(), key=lambda pair: -pair[1])[:3]
+        shares: Mapping[str, Any] = one.get("shares") or {}
+        most = sorted(values.items(), key=lambda pair: -pair[1])[:MOST_SHARES]
         rest = len(values) - len(most)
-        shown = ", ".join(f"{plain(_short(value))} {count}" for value, count in most)
-        return NOTHING, shown + (f", {rest} more" if rest else "")
+        lines = [
+            (f"{plain(_short(value))} {number((shares.get(value) or {}).get('share'))}", shares.get(value))
+            for value, _ in most
+        ]
+        means = [line for line, _ in lines] + ([f"{rest} more"] if rest else [])
+        return "\n".join(means), "\n".join(interval((share or {}).get("interval")) for _, share in lines)
     return number(one.get("mean")), interval(one.get("interval"))
 
 

@@ -43,7 +43,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call as a task makes it: `kind` is `chat` or `inference`, `request` the body without the model."""
+    """One call as a task makes it: `kind` is `chat`, `ask` or `inference`, `request` the body without the model.
+    An `ask` is a chat that has the shape of its answer as `answer_shape` (see `ports.models.AnswerShape`)."""
 
     model: str
     request: Mapping[str, Any]

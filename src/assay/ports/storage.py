@@ -18,7 +18,7 @@ from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
 from assay.ports.application_storage import (
@@ -28,9 +28,11 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
     VariantCatalogue,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
@@ -358,8 +360,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
@@ -377,9 +379,11 @@ class UnitOfWork(Protocol):
     model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
     application_variants: VariantCatalogue
-    questions: Catalogue[Question]
+    questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository

@@ -23,7 +23,8 @@ class TaskAggregate:
 
     `totals` are figures over stored results. Of the evaluation's items, `pending` have no result yet;
     `missing` have no value: pending, skipped or errored. `interval` is the mean's at 95 %, `std` the sample's
-    standard deviation; both are None where the numbers do not allow one.
+    standard deviation; both are None where the numbers do not allow one. `shares` are the intervals of the
+    shares that texts and truths have among the values of these kinds, such as the choices of a judge.
     """
 
     task_type: str
@@ -34,6 +35,7 @@ class TaskAggregate:
     completed: int
     interval: Interval | None
     std: float | None
+    shares: Mapping[str, Interval] | None = None
 
     @property
     def missing(self) -> int:
@@ -111,4 +113,12 @@ def aggregate(task_type: str, totals: ResultTotals, items: int) -> TaskAggregate
         completed=completed,
         interval=interval,
         std=std,
+        shares=None if totals.values is None else _shares(totals.values),
     )
+
+
+def _shares(values: Mapping[str, int]) -> dict[str, Interval]:
+    """The interval of each value's share of them all."""
+    count = sum(values.values())
+    found = {value: mean_interval(count, times / count, 0.0, binary=True) for value, times in values.items()}
+    return {value: interval for value, interval in found.items() if interval is not None}

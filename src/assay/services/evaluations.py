@@ -210,7 +210,7 @@ class Evaluations:
             evaluation = replace(evaluation, archived_at=now, updated_at=now)
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
-            await unit.groups.remove_evaluation(evaluation.id, now)
+            await unit.groups.remove_evaluations([evaluation.id], now)
         return evaluation
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
@@ -232,7 +232,8 @@ class Evaluations:
             if changed:
                 evaluation = await _found(unit, caller, evaluation_id)
         if not changed and not was_cancelled(evaluation):
-            raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+            state = "runs no tasks" if evaluation.status is EvaluationStatus.RUNNING else f"is {evaluation.status}"
+            raise RuleViolation(f"only a running evaluation can be cancelled; this one {state}")
         await self._engine.cancel(evaluation.id)  # again too: the first time may not have reached the engine
         return evaluation
 
@@ -299,11 +300,11 @@ class Evaluations:
         async with self._storage.write() as unit:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             _refuse_archived(evaluation)
-            if evaluation.status is EvaluationStatus.RUNNING:
-                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
             if index is None:
-                raise NotFound("task", alias[:256])
+                raise NotFound("task", alias)
+            if evaluation.status is EvaluationStatus.RUNNING:
+                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             raw = [
                 {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
                 for task in evaluation.tasks

@@ -214,14 +214,13 @@ class Execution:
     def _compile(self, evaluation: Evaluation, policy: CallPolicy, budget: Budget | None) -> _Running:
         tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
         models = self._calls.within(evaluation.account_id, policy, budget)
-        services = replace(self._services, models=models)
         return _Running(
             evaluation.id,
             evaluation.seq,
             evaluation.account_id,
             evaluation.created_by,
             self._clock.now,
-            services,
+            replace(self._services, models=models),
             budget,
             tasks,
             tuple(task.alias for task in tasks),

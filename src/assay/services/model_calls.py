@@ -3,7 +3,7 @@ held within an evaluation's budget."""
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +15,14 @@ from assay.core.model_calls import CacheMode, CallPolicy, CallSums, KeptAnswer, 
 from assay.core.results import Usage
 from assay.core.tasks import TaskSpec
 from assay.ports.clock import Clock
-from assay.ports.models import ModelReply, Models
+from assay.ports.models import AnswerShape, ModelReply, Models
 from assay.ports.storage import Storage
 from assay.registry.task_types import TaskType
 
 log = structlog.get_logger()
+
+Send = Callable[[], Awaitable[ModelReply]]
+"""Makes one call."""
 
 GATHER_SECONDS = 0.002
 """How long a question whether an answer is kept waits for others to be asked with it."""
@@ -277,8 +280,10 @@ class AccountModels:
         return self._models.problem(model)
 
     async def chat(self, model: str, request: Mapping[str, Any]) -> ModelReply:
-        call = ModelCall(model, request)
-        return await self._answered(call, None, None)
+        return await self._answered(ModelCall(model, request), lambda: self._models.chat(model, request))
+
+    async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
+        return await self._answered(shape.call(model, request), lambda: self._models.ask(model, request, shape))
 
     async def infer(
         self,
@@ -288,16 +293,18 @@ class AccountModels:
         num_retries: int | None = None,
         timeout_seconds: float | None = None,
     ) -> ModelReply:
-        call = ModelCall(model, args, "inference")
-        return await self._answered(call, num_retries, timeout_seconds)
+        return await self._answered(
+            ModelCall(model, args, "inference"),
+            lambda: self._models.infer(model, args, num_retries=num_retries, timeout_seconds=timeout_seconds),
+        )
 
     async def close(self) -> None:
         """Nothing: the connections are the inner port's."""
 
-    async def _answered(self, call: ModelCall, retries: int | None, seconds: float | None) -> ModelReply:
+    async def _answered(self, call: ModelCall, send: Send) -> ModelReply:
         key = self._key(call)
         if key is None:
-            return await self._called(call, retries, seconds)
+            return await self._called(call, send)
         kept = await self._ledger.answer(self._account_id, key)
         if kept is not None:
             return _from_cache(kept)
@@ -305,11 +312,11 @@ class AccountModels:
         same = self._ledger.in_flight.get(place)
         if same is not None:
             reply = await asyncio.shield(same)
-            return await self._called(call, retries, seconds) if reply is None else _again(reply)
+            return await self._called(call, send) if reply is None else _again(reply)
         mine = self._ledger.in_flight[place] = asyncio.get_running_loop().create_future()
         reply = None
         try:
-            reply = await self._called(call, retries, seconds)
+            reply = await self._called(call, send)
             if self._cache is not CacheMode.READ and _is_worth_keeping(call, reply):
                 answer = KeptAnswer(reply.body, reply.usage.prompt_tokens, reply.usage.completion_tokens)
                 self._ledger.keep(self._account_id, key, answer)
@@ -327,27 +334,22 @@ class AccountModels:
         except (TypeError, ValueError, RecursionError):
             return None
 
-    async def _called(self, call: ModelCall, retries: int | None, seconds: float | None) -> ModelReply:
+    async def _called(self, call: ModelCall, send: Send) -> ModelReply:
         price = self._prices.price(call.model)
         budget = self._budget if price is not None else None
         if price is None or budget is None:
-            return self._counted(call, price, await self._call(call, retries, seconds))
+            return self._counted(call, price, await send())
         amount = budget.expected(call, price)
         await budget.hold(amount)
         cost, sums = 0.0, CallSums()
         try:
-            reply = self._counted(call, price, await self._call(call, retries, seconds))
+            reply = self._counted(call, price, await send())
             # An answer that does not say its tokens is taken to have cost what was expected.
             cost = reply.usage.cost if reply.usage.cost is not None else 0.0 if reply.error else amount
             sums = _sums(call, reply.usage) or sums
             return reply if reply.error or reply.usage.cost is not None else _priced(reply, amount)
         finally:
             budget.settle(amount, cost, sums)
-
-    async def _call(self, call: ModelCall, retries: int | None, seconds: float | None) -> ModelReply:
-        if call.kind == "chat":
-            return await self._models.chat(call.model, call.request)
-        return await self._models.infer(call.model, call.request, num_retries=retries, timeout_seconds=seconds)
 
     def _counted(self, call: ModelCall, price: Price | None, reply: ModelReply) -> ModelReply:
         """The reply with its price, and counted, when it says its tokens."""
@@ -371,7 +373,7 @@ def _is_worth_keeping(call: ModelCall, reply: ModelReply) -> bool:
     """Whether the reply is an answer: a chat's has a choice. Anything else may be the endpoint's bad moment."""
     if reply.error is not None:
         return False
-    return call.kind != "chat" or (isinstance(reply.body, Mapping) and bool(reply.body.get("choices")))
+    return call.kind == "inference" or (isinstance(reply.body, Mapping) and bool(reply.body.get("choices")))
 
 
 def _priced(reply: ModelReply, cost: float) -> ModelReply:

@@ -191,6 +191,10 @@ class Dialect(Protocol):
         """Whether trying to begin again may help."""
         ...
 
+    def is_locked(self, error: BaseException) -> bool:
+        """Whether somebody else holds the lock that was asked for."""
+        ...
+
 
 def _values(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
@@ -290,6 +294,9 @@ class SqliteDialect:
         return None
 
     def is_busy(self, error: BaseException) -> bool:
+        return self.is_locked(error)
+
+    def is_locked(self, error: BaseException) -> bool:
         return _sqlite_code(error) in (5, 6, 15)
 
 
@@ -404,6 +411,9 @@ class PostgresDialect:
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(self.fault(error), Unavailable)
+
+    def is_locked(self, error: BaseException) -> bool:
+        return _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -11,14 +11,16 @@ from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
+from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
@@ -26,9 +28,11 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
     VariantCatalogue,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
     AccountRepository,
@@ -57,9 +61,11 @@ class SqlUnitOfWork:
         self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
-        self.questions: Catalogue[Question] = SqlQuestions(session)
+        self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)

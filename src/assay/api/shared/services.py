@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from assay.services.exports import Exports
     from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
+    from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
@@ -54,11 +57,14 @@ class ApiServices:
     application_variants: "ApplicationVariants"
     questions: "Questions"
     question_sets: "QuestionSets"
+    rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    inference: "InferenceCalls"
+    registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
 
 

@@ -12,6 +12,7 @@ from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.estimates import Estimate
 from assay.services.items import EvaluationColumns
+from assay.stats.intervals import Interval
 
 
 def render_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -144,6 +145,7 @@ def render_result(result: Result) -> dict[str, Any]:
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "cached": usage.cached,
+            "cost": usage.cost,
         },
         "detail": result.detail,
     }
@@ -199,7 +201,7 @@ def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
 
 def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
     totals = task.totals
-    interval, latency = task.interval, None
+    latency = None
     if totals.latency_count:
         mean = totals.latency_sum / totals.latency_count
         latency = {"mean": mean, "p50": totals.latency_p50, "p95": totals.latency_p95}
@@ -208,8 +210,7 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "task_type": task.task_type,
         "n": totals.numbers,
         "mean": totals.mean,
-        "interval": interval
-        and {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method},
+        "interval": task.interval and _interval(task.interval),
         "std": task.std,
         "min": totals.minimum,
         "max": totals.maximum,
@@ -221,12 +222,27 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "cached": totals.cached,
         "error_types": totals.error_types or {},
         "values": totals.values,
+        "shares": _shares(task),
         "latency": latency,
         "tokens": {"prompt": totals.prompt_tokens, "completion": totals.completion_tokens},
         "cost": totals.cost,
         "attempts": totals.attempts,
         "sandbox": ", ".join(totals.sandboxes) or None,
     }
+
+
+def _shares(task: TaskAggregate) -> dict[str, Any] | None:
+    if task.shares is None or task.totals.values is None:
+        return None
+    count = sum(task.totals.values.values())
+    return {
+        value: {"share": task.totals.values[value] / count, "interval": _interval(interval)}
+        for value, interval in task.shares.items()
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
 
 
 _ESTIMATED = (

@@ -68,6 +68,7 @@ class ResultUsage(BaseModel):
     prompt_tokens: int | None
     completion_tokens: int | None
     cached: bool
+    cost: float | None
 
 
 class ItemResult(BaseModel):

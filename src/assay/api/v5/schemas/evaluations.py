@@ -201,6 +201,13 @@ class IntervalBody(BaseModel):
     method: str
 
 
+class Share(BaseModel):
+    """How much of the values one value is, and the interval of that."""
+
+    share: float
+    interval: IntervalBody
+
+
 class Latency(BaseModel):
     """Seconds that a task took on an item."""
 
@@ -236,6 +243,7 @@ class TaskAggregate(BaseModel):
     cached: int
     error_types: dict[str, int]
     values: dict[str, int] | None
+    shares: dict[str, Share] | None = Field(description="Of `values`, each with its interval.")
     latency: Latency | None
     tokens: Tokens
     cost: float | None
