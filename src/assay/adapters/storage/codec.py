@@ -13,6 +13,9 @@ from assay.core.folding import fold
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_EXACT_SECONDS = 2**32 * 1_000_000
+"""Up to here (the year 2106) seconds as a double are exact to less than half a microsecond."""
+_from_timestamp = datetime.fromtimestamp
 _FULL_PARSER = " "
 
 __all__ = [
@@ -36,6 +39,8 @@ def to_micros(moment: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The aware UTC time of a number of microseconds since 1970."""
+    if 0 <= micros < _EXACT_SECONDS:
+        return _from_timestamp(micros / 1_000_000, UTC)
     return _EPOCH + timedelta(microseconds=micros)
 
 

@@ -7,6 +7,7 @@ from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
+from assay.core.groups import MemberEvaluation
 from assay.core.results import Outcome, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.items import EvaluationColumns
@@ -28,7 +29,7 @@ def render_dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def render_evaluation(
-    evaluation: Evaluation, *, with_tasks: bool = False, failed_items: Sequence[Item] = ()
+    evaluation: Evaluation | MemberEvaluation, *, with_tasks: bool = False, failed_items: Sequence[Item] = ()
 ) -> dict[str, Any]:
     """An evaluation's wire object; `tasks` is null unless asked for."""
     return {
@@ -50,7 +51,7 @@ def render_evaluation(
     }
 
 
-def render_tasks(evaluation: Evaluation) -> list[dict[str, Any]]:
+def render_tasks(evaluation: Evaluation | MemberEvaluation) -> list[dict[str, Any]]:
     """The tasks with their aliases resolved, in the caller's order."""
     return [
         {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
@@ -58,7 +59,7 @@ def render_tasks(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def render_progress(evaluation: Evaluation, failed_items: Sequence[Item] = ()) -> dict[str, Any]:
+def render_progress(evaluation: Evaluation | MemberEvaluation, failed_items: Sequence[Item] = ()) -> dict[str, Any]:
     """The counters of the job (one workflow, or null without a job) and of the items."""
     progress = evaluation.progress
     workflows = None
