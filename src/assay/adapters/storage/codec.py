@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "fold_tags",
     "from_micros",
     "is_storable",
+    "load_all_json",
     "load_json",
     "storable",
     "to_micros",
@@ -63,6 +64,15 @@ def load_json(text: str) -> Any:
     if text[0] == _FULL_PARSER:
         return json.loads(text)
     return orjson.loads(text)
+
+
+def load_all_json(texts: Sequence[str | None]) -> list[Any]:
+    """The values of many texts that `dump_json` made, None for None; quicker than one by one."""
+    if _FULL_PARSER in {text[0] for text in texts if text is not None}:
+        return [None if text is None else load_json(text) for text in texts]
+    joined = ",".join(["null" if text is None else text for text in texts])
+    found: list[Any] = orjson.loads(f"[{joined}]")
+    return found
 
 
 def finite(number: float | None) -> float | None:

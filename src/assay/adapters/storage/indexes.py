@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select, type_coerce
 
 from assay.adapters.storage.changes import changed_since, read_counts
-from assay.adapters.storage.codec import load_json
+from assay.adapters.storage.codec import load_all_json, load_json
 from assay.adapters.storage.session import Session, in_lists
 from assay.adapters.storage.tables import evaluations
 from assay.core.errors import InvalidCursor
@@ -199,23 +199,23 @@ def _statement(kept: Iterable[str]) -> Select[Any]:
 
 
 def _take(index: "AccountIndex", rows: Sequence[Any], gone: Sequence[int] = ()) -> None:
-    from assay.adapters.storage.evaluation_index import IndexRow
+    """Take in rows of `_statement`. Tags that repeat are decoded once, and all metadata at once."""
+    from assay.adapters.storage.evaluation_index import IndexRows
 
-    names = tuple(index.extra)
-    index.apply(
-        [
-            IndexRow(
-                seq,
-                bool(archived),
-                status,
-                load_json(tags),
-                None if metadata is None else load_json(metadata),
-                dict(zip(names, extra, strict=True)),
-            )
-            for seq, archived, status, tags, metadata, *extra in rows
-        ],
-        gone,
+    if not rows:
+        index.apply(IndexRows((), (), (), (), ()), gone)
+        return
+    seqs, archived, statuses, tags, metadata, *extra = zip(*rows, strict=True)
+    known = {stored: tuple(load_json(stored)) for stored in set(tags)}
+    taken = IndexRows(
+        seqs,
+        archived,
+        statuses,
+        [known[stored] for stored in tags],
+        load_all_json(metadata),
+        dict(zip(index.extra, extra, strict=True)),
     )
+    index.apply(taken, gone)
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
