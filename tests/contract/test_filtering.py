@@ -375,6 +375,31 @@ async def test_pages_by_number_come_in_any_combined_order(storage: SqlStorage, s
             account.rows.append(await work.evaluations.add(make_evaluation(account_id=account.id, name="b")))
 
 
+async def test_parts_of_names_are_found_in_names_that_are_new_or_have_changed(
+    storage: SqlStorage, second: SqlStorage
+) -> None:
+    account = await new_account(storage, second)
+    names = ["Nightly run", "nightly RUN 2", "straße nach süden", "", "ru"]
+    async with storage.write() as work:
+        made = [await work.evaluations.add(make_evaluation(account_id=account.id, name=name)) for name in names]
+
+    async def found(part: str) -> list[str]:
+        async with second.read() as work:
+            page = await work.evaluations.list(account.id, PageRequest(), TextFilter(name=part))
+        assert page.total == len(page.items)
+        return [each.name for each in page.items]
+
+    assert await found("LY RUN") == names[:2]
+    assert await found("STRASSE NACH") == [names[2]]
+    assert await found("ru") == [names[0], names[1], names[4]]
+    assert await found("weekly") == []
+    async with storage.write() as work:
+        await work.evaluations.save(replace(made[0], name="weekly run"))
+        await work.evaluations.add(make_evaluation(account_id=account.id, name="another weekly"))
+    assert await found("Weekly") == ["weekly run", "another weekly"]
+    assert await found("LY RUN") == ["weekly run", names[1]]
+
+
 async def test_metadata_keys_are_counted_by_what_filters_read(storage: SqlStorage, second: SqlStorage) -> None:
     account = await new_account(storage, second)
     for number in range(60):

@@ -8,12 +8,15 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 import numpy as np
 
 from assay.adapters.storage.columns import KINDS, Array, Column, Growing, Mask, TagColumn
 from assay.adapters.storage.orders import Matches, Order, order_of
+from assay.adapters.storage.signatures import signature_of_part, signatures
 from assay.core.filters import NEGATIONS, STATUS, TAG, Filter, as_text, flatten, folded_values
 from assay.core.folding import fold
 from assay.core.selection import Found, Selection, Sort
@@ -30,6 +33,8 @@ KEPT_ORDERS = 12
 
 _ACTIVE, _ARCHIVED, _GONE = 0, 1, 2
 _LAST_NUMBER = 2**63 - 1
+_SEARCHED = "name_folded"
+"""The column that names are searched in."""
 _LAST_TEXT = "\U0010ffff"
 _TEXTS = frozenset((str, list))
 _PLAIN = frozenset((str, int, float, bool, list))
@@ -62,6 +67,7 @@ class AccountIndex:
         self._seqs = Growing(np.int64, 0)
         self._states = Growing(np.int8, _GONE)
         self._place = Growing(np.int32, -1)
+        self._signatures = Growing(np.uint64, 0)
         self._status = Column()
         self._tags = TagColumn()
         self._columns: dict[str, Column] = {}
@@ -75,6 +81,8 @@ class AccountIndex:
         """Keep a further column, given by sequence number: for orders, or names to search."""
         ordered = [values.get(seq) for seq in self._seqs.values.tolist()]
         self.extra[name] = array("q", map(_number_key, ordered)) if numeric else list(map(_text_key, ordered))
+        if name == _SEARCHED:
+            self._signatures.replace(signatures(self.extra[name]))
 
     def apply(self, rows: IndexRows, gone: Sequence[int] = ()) -> None:
         """Take in rows that are new or have changed, and forget those that are gone."""
@@ -132,7 +140,9 @@ class AccountIndex:
         self._fill_metadata(places, rows.metadata)
         for name, given in rows.extra.items():
             values = self.extra[name]
-            keys = map(_number_key if isinstance(values, array) else _text_key, given)
+            keys: list[Any] = list(map(_number_key if isinstance(values, array) else _text_key, given))
+            if name == _SEARCHED:
+                self._signatures.put(len(self), places, signatures(keys))
             for place, key in zip(places.tolist(), keys, strict=True):
                 if values[place] != key:
                     values[place] = key
@@ -184,9 +194,18 @@ class AccountIndex:
         for tag in selection.tags:
             mask &= self._tags.having(fold(tag))
         if selection.name:
-            part, names = fold(selection.name), self.extra["name_folded"]
-            some = np.flatnonzero(mask)
-            mask[some] = np.fromiter((part in names[place] for place in some.tolist()), np.bool_, len(some))
+            mask = self._named(fold(selection.name), np.flatnonzero(mask))
+        return mask
+
+    def _named(self, part: str, among: Array) -> Mask:
+        """Which positions of some have that part in their folded name."""
+        wanted = signature_of_part(part)
+        if wanted:
+            among = among[self._signatures.values[among] & wanted == wanted]
+        names = map(self.extra[_SEARCHED].__getitem__, among.tolist())
+        found = np.fromiter(map(contains, names, repeat(part)), np.bool_, len(among))
+        mask = np.zeros(len(self), np.bool_)
+        mask[among[found]] = True
         return mask
 
     def _filtered(self, each: Filter, passing: Mapping[Filter, frozenset[int]]) -> Mask:

@@ -128,7 +128,10 @@ class Order:
         return True
 
     def _merged(self, rows: int, before: Before) -> Array:
-        moved = sorted(self.touched, key=cmp_to_key(lambda one, other: -1 if before(one, other) else 1))
+        def compare(one: int, other: int) -> int:
+            return -1 if before(one, other) else 1
+
+        moved = sorted(self.touched, key=cmp_to_key(compare))
         positions = self.positions
         if positions is None:
             positions = np.arange(rows, dtype=np.int32)[:: -1 if self.falling else 1]

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.adapters.storage.columns import Distinct
+from assay.adapters.storage.columns import Column, Distinct
 from assay.adapters.storage.evaluation_index import _gather
-from assay.core.filters import flatten
+from assay.core.filters import Operator, flatten, read_text
 
 names = st.sampled_from(["a", "b", "a.b", "b.a", "a.b.a", "", "."])
 plain = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["x", "1", "2024-01-01"]) | st.just([1])
@@ -47,3 +48,18 @@ def test_many_values_are_encoded_as_each_alone_is(values: list[Any]) -> None:
     assert ([] if codes is None else codes.tolist()) == [each for each in expected if type(each) is int]
     assert ([] if numbers is None else numbers.tolist()) == [each for each in expected if type(each) is float]
     assert (together.texts, together.kinds, together.moments) == (alone.texts, alone.kinds, alone.moments)
+
+
+def test_a_column_holds_any_number_of_different_texts() -> None:
+    column, held = Column(), 0
+    for rows in (3, 255, 256, 300, 65_535, 65_536, 70_000):
+        column.put(rows, np.arange(held, rows), [f"v{n}" for n in range(held, rows)])
+        held = rows
+        for n in (0, 2, 254, 255, rows - 2, rows - 1):
+            found = np.flatnonzero(column.mask(rows, Operator.EQUAL, [read_text(f"v{n}")]))
+            assert found.tolist() == ([n] if n < rows else [])
+    column.forget(np.array([7]))
+    several = [read_text(f"v{n}") for n in range(20)]
+    assert np.flatnonzero(column.mask(held, Operator.IN, several)).tolist() == [n for n in range(20) if n != 7]
+    counted, numbers = column.count(held, np.ones(held, np.bool_))
+    assert (counted.sum(), counted[7], len(numbers)) == (held - 1, 0, 0)
