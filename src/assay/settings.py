@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     chunks_in_flight: PositiveInt = 6
     flush_seconds: PositiveFloat = 0.2
     engine_poll_seconds: PositiveFloat = 0.1
+    warm_evaluations: NonNegativeInt = 1_000_000
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
     judge_model: str = Field(default="gpt-4o", min_length=1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage, upgrade
+from assay.adapters.storage import storage as storage_module
 from assay.core.errors import InvalidCursor
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.filters import Filter, parse_filters, passes
@@ -427,7 +428,36 @@ async def test_whoever_gives_up_waiting_for_an_index_does_not_stop_it(storage: S
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient)[1] == 1
-    await storage.warm()
+
+
+async def test_the_largest_accounts_are_made_ready_as_far_as_they_fit(
+    storage: SqlStorage, second: SqlStorage, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "WARM_FROM", 2)
+    sizes = {"few": 1, "some": 3, "many": 6, "most": 9}
+    accounts = {}
+    for name, size in sizes.items():
+        accounts[name] = account = await new_account(storage, second)
+        for number in range(size):
+            await account.take(0, ("add", 0, ({"n": number}, ())))
+    await accounts["many"].take(0, ("archive", 0, None))
+
+    async def ready(evaluations: int) -> set[str]:
+        fresh = open_storage(database_url)
+        try:
+            warmed = await fresh.warm(evaluations)
+            built = {name for name, account in accounts.items() if account.id in fresh._indexes._entries}
+            assert warmed == sum(sizes[name] for name in built)
+            filters = parse_filters([{"key": "n", "operator": ">=", "value": "0"}])
+            assert (await list_ids(fresh, accounts["many"].id, filters, True))[1] == 6
+        finally:
+            await fresh.close()
+        return built
+
+    assert await ready(0) == set()
+    assert await ready(8) == {"many"}
+    assert await ready(17) == {"most", "many"}
+    assert await ready(1000) == {"most", "many", "some"}
 
 
 async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStorage, database_url: str) -> None:

@@ -5,6 +5,7 @@ from exactly that state; the page's rows come from the same snapshot.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from assay.core.selection import Found, Selection
 if TYPE_CHECKING:
     from assay.adapters.storage.evaluation_index import AccountIndex
 
-CHUNK = 4_000
+CHUNK = 1_000
 """Rows read at once while an index is built: what the event loop waits for between two requests."""
 
 _columns = evaluations.c
@@ -50,11 +51,13 @@ _ROW = (
 
 @dataclass(slots=True)
 class _Entry:
-    """An account's index, the lock that its readers take turns with, and the build that is under way."""
+    """An account's index, the lock that its readers take turns with, the build that is under way, and whether
+    somebody waits for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     index: "AccountIndex | None" = None
     building: "asyncio.Task[AccountIndex] | None" = None
+    wanted: bool = False
 
 
 class Indexes:
@@ -73,13 +76,8 @@ class Indexes:
         self._entries.clear()
 
     async def warm(self, account_id: str) -> None:
-        """Build an account's index now, so that no request waits for it."""
-        async with (
-            self._reading() as session,
-            AsyncExitStack() as stack,
-            self._current(session, account_id, stack),
-        ):
-            pass
+        """Build an account's index now, so that no request waits for it; half as fast until one does."""
+        await self._built(self._entries.setdefault(account_id, _Entry()), account_id)
 
     @asynccontextmanager
     async def select(
@@ -123,6 +121,7 @@ class Indexes:
             yield await _build(session, account_id), session
             return
         entry = self._entries.setdefault(account_id, _Entry())
+        entry.wanted = True
         if entry.index is None:
             await self._built(entry, account_id)
         async with entry.lock:
@@ -139,7 +138,7 @@ class Indexes:
         if entry.index is not None:
             return entry.index
         if entry.building is None:
-            entry.building = asyncio.create_task(self._build_alone(account_id))
+            entry.building = asyncio.create_task(self._build_alone(entry, account_id))
         task = entry.building
         try:
             built = await asyncio.shield(task)
@@ -150,9 +149,9 @@ class Indexes:
             entry.index = built
         return entry.index
 
-    async def _build_alone(self, account_id: str) -> "AccountIndex":
+    async def _build_alone(self, entry: _Entry, account_id: str) -> "AccountIndex":
         async with self._reading() as session:
-            return await _build(session, account_id)
+            return await _build(session, account_id, lambda: entry.wanted)
 
 
 async def _catch_up(index: "AccountIndex", session: Session, account_id: str) -> bool:
@@ -171,9 +170,9 @@ async def _catch_up(index: "AccountIndex", session: Session, account_id: str) ->
     return True
 
 
-async def _build(session: Session, account_id: str) -> "AccountIndex":
+async def _build(session: Session, account_id: str, hurried: Callable[[], bool] = lambda: True) -> "AccountIndex":
     """A new index of what the transaction sees. The rows are taken in by another thread, so that the event loop
-    answers meanwhile."""
+    answers meanwhile; while it is not hurried, it rests as long as it works, and leaves requests their time."""
     from assay.adapters.storage.evaluation_index import AccountIndex
 
     index = AccountIndex((await read_counts(session, account_id)).version)
@@ -184,12 +183,15 @@ async def _build(session: Session, account_id: str) -> "AccountIndex":
         .order_by(_columns.seq)
         .limit(CHUNK)
     )
-    last = 0
+    last, begun = 0, time.perf_counter()
     while rows := await session.pairs(statement, {"after": last}):
         await asyncio.to_thread(_take, index, rows)
         last = rows[-1][0]
         if len(rows) < CHUNK:
             break
+        if not hurried():
+            await asyncio.sleep(time.perf_counter() - begun)
+        begun = time.perf_counter()
     return index
 
 

@@ -10,17 +10,19 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from assay.adapters.storage.changes import record
+from assay.adapters.storage.changes import read_sizes, record
 from assay.adapters.storage.dialects import Dialect, dialect_for
 from assay.adapters.storage.indexes import Indexes
 from assay.adapters.storage.session import Session, meaning, translated
-from assay.adapters.storage.tables import accounts, secrets
+from assay.adapters.storage.tables import secrets
 from assay.adapters.storage.unit_of_work import SqlUnitOfWork
 from assay.core.errors import Unavailable
 from assay.ports.storage import UnitOfWork
 
 PATIENCE = 30.0
 """Seconds that a writing transaction waits for its turn, or for the database to come back."""
+WARM_FROM = 2_000
+"""Evaluations of an account from which its index is built ahead; that of a smaller one is quickly built when needed."""
 CLAIM_CHECK_SECONDS = 1.0
 """How often a server looks whether it still has the database for itself."""
 
@@ -145,12 +147,17 @@ class SqlStorage:
                 row = await session.row(wanted)
         return make if row is None else str(row.value)
 
-    async def warm(self) -> None:
-        """Build the index of every account's evaluations now, one after the other."""
+    async def warm(self, evaluations: int) -> int:
+        """Build the indexes of the largest accounts that have at most so many evaluations together, one after the
+        other, and say how many those are."""
         async with self._reading() as session:
-            found = await session.rows(select(accounts.c.id).order_by(accounts.c.id))
-        for (account_id,) in found:
-            await self._indexes.warm(account_id)
+            sizes = await read_sizes(session)
+        warmed = 0
+        for account_id, size in sizes:
+            if WARM_FROM <= size <= evaluations - warmed:
+                await self._indexes.warm(account_id)
+                warmed += size
+        return warmed
 
     async def ping(self) -> None:
         """Raise Unavailable unless a trivial query succeeds."""
