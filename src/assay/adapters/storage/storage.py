@@ -21,6 +21,8 @@ from assay.ports.storage import UnitOfWork
 
 PATIENCE = 30.0
 """Seconds that a writing transaction waits for its turn, or for the database to come back."""
+SIDE_BY_SIDE_AFTER = 0.03
+"""Seconds that a writing transaction waits for the one before it on a database that takes both at a time."""
 WARM_FROM = 2_000
 """Evaluations of an account from which its index is built ahead; that of a smaller one is quickly built when needed."""
 CLAIM_CHECK_SECONDS = 1.0
@@ -70,13 +72,7 @@ class SqlStorage:
     async def _writing(self) -> AsyncIterator[Session]:
         self._check_open()
         deadline = time.monotonic() + self._patience
-        if self._dialect.one_writer():
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._turn.acquire()
-            except TimeoutError:
-                raise Unavailable(f"the database stayed busy for {self._patience:g} seconds") from None
-        try:
+        async with self._turn_to_write():
             connection = await self._begin(deadline)
             try:
                 session = Session(connection, self._dialect, self._indexes, writing=True)
@@ -86,8 +82,23 @@ class SqlStorage:
                     await connection.commit()
             finally:
                 await self._release(connection)
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """One transaction after the other, since several share this process and readers would wait for each of them;
+        but where the database takes more than one, nobody waits long for a slow one."""
+        one = self._dialect.one_writer()
+        try:
+            async with asyncio.timeout(self._patience if one else SIDE_BY_SIDE_AFTER):
+                mine = await self._turn.acquire()
+        except TimeoutError:
+            if one:
+                raise Unavailable(f"the database stayed busy for {self._patience:g} seconds") from None
+            mine = False
+        try:
+            yield
         finally:
-            if self._dialect.one_writer():
+            if mine:
                 self._turn.release()
 
     async def _begin(self, deadline: float) -> AsyncConnection:
