@@ -90,7 +90,7 @@ class SqlStorage:
         one = self._dialect.one_writer()
         try:
             async with asyncio.timeout(self._patience if one else SIDE_BY_SIDE_AFTER):
-                mine = await self._turn.acquire()
+                mine: bool = await self._turn.acquire()
         except TimeoutError:
             if one:
                 raise Unavailable(f"the database stayed busy for {self._patience:g} seconds") from None
