@@ -80,7 +80,11 @@ class AccountIndex:
     def keep(self, name: str, values: Mapping[int, Any], *, numeric: bool) -> None:
         """Keep a further column, given by sequence number: for orders, or names to search."""
         ordered = [values.get(seq) for seq in self._seqs.values.tolist()]
-        self.extra[name] = array("q", map(_number_key, ordered)) if numeric else list(map(_text_key, ordered))
+        if numeric:
+            self.extra[name] = array("q", map(_number_key, ordered))
+        else:
+            same: dict[str, str] = {}  # equal texts are kept once
+            self.extra[name] = [same.setdefault(text, text) for text in map(_text_key, ordered)]
         if name == _SEARCHED:
             self._signatures.replace(signatures(self.extra[name]))
 

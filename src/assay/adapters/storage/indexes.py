@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, case, func, literal, select, type_coerce
 
 from assay.adapters.storage.changes import changed_since, read_counts
 from assay.adapters.storage.codec import load_all_json, load_json
 from assay.adapters.storage.session import Session, in_lists
-from assay.adapters.storage.tables import evaluations
+from assay.adapters.storage.tables import Words, application_setups, evaluation_datasets, evaluations
+from assay.core.application_evaluations import RESERVED_SPEC_PREFIX
 from assay.core.errors import InvalidCursor
 from assay.core.filters import NEGATIONS, Filter, compare, read, resolve
 from assay.core.selection import Found, Selection
@@ -29,6 +30,13 @@ CHUNK = 1_000
 """Rows read at once while an index is built: what the event loop waits for between two requests."""
 
 _columns = evaluations.c
+
+
+def _of_setup(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    of_evaluation = application_setups.c.evaluation_seq == _columns.seq
+    return select(value).where(of_evaluation).correlate(evaluations).scalar_subquery()
+
+
 KEPT: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     **{
         name: (type_coerce(_columns[name], BigInteger), True)
@@ -37,8 +45,31 @@ KEPT: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     **{name: (type_coerce(_columns[name], Text), False) for name in ("name", "name_folded", "id", "status")},
     **{name: (type_coerce(_columns[name], Text), False) for name in ("description", "created_by_id", "tags")},
     "item_done": (_columns.item_successful + _columns.item_failed, True),
+    "item_successful": (_columns.item_successful, True),
+    "completed_at": (case((_columns.status == "completed", type_coerce(_columns.finished_at, BigInteger))), True),
+    "description_or_empty": (func.coalesce(_columns.description, ""), False),
+    "created_by_type": (type_coerce(_columns.created_by_type, Text), False),
+    "spec_id": (
+        func.coalesce(
+            _of_setup(application_setups.c.application_spec_id),
+            literal(RESERVED_SPEC_PREFIX, Words()) + _columns.account_id,
+            type_=Words(),
+        ),
+        False,
+    ),
+    "variant_id": (_of_setup(application_setups.c.application_variant_id), False),
+    "configuration_id": (_of_setup(application_setups.c.configuration_id), False),
+    "is_builder": (func.coalesce(_of_setup(case((application_setups.c.kind == "builder", 1), else_=0)), 0), True),
+    "datasets": (
+        select(func.count())
+        .where(evaluation_datasets.c.evaluation_seq == _columns.seq)
+        .correlate(evaluations)
+        .scalar_subquery(),
+        True,
+    ),
 }
-"""Columns that an index can keep for orders and for searching names, and whether they are numbers."""
+"""Columns that an index can keep for orders and for searching names, and whether they are numbers. Whatever changes one
+of them notes that the evaluation has changed."""
 
 _ROW = (
     _columns.seq,
