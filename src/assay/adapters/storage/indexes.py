@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1_000
 """Rows read at once while an index is built: what the event loop waits for between two requests."""
+LONGEST_REST = 0.02
+"""Seconds that a build for which nobody waits rests at most after each of them."""
 
 _columns = evaluations.c
 
@@ -203,7 +205,7 @@ async def _catch_up(index: "AccountIndex", session: Session, account_id: str) ->
 
 async def _build(session: Session, account_id: str, hurried: Callable[[], bool] = lambda: True) -> "AccountIndex":
     """A new index of what the transaction sees. The rows are taken in by another thread, so that the event loop
-    answers meanwhile; while it is not hurried, it rests as long as it works, and leaves requests their time."""
+    answers meanwhile; while it is not hurried, it rests about as long as it works, and leaves requests their time."""
     from assay.adapters.storage.evaluation_index import AccountIndex
 
     index = AccountIndex((await read_counts(session, account_id)).version)
@@ -221,7 +223,7 @@ async def _build(session: Session, account_id: str, hurried: Callable[[], bool] 
         if len(rows) < CHUNK:
             break
         if not hurried():
-            await asyncio.sleep(time.perf_counter() - begun)
+            await asyncio.sleep(min(time.perf_counter() - begun, LONGEST_REST))
         begun = time.perf_counter()
     return index
 
