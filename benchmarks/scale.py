@@ -283,6 +283,7 @@ CASES: dict[str, Callable[[Loaded, random.Random], Request]] = {
     "v4 list by name": numbered("name:asc"),
     "v4 list by status, newest": numbered("status:desc,created_at:desc"),
     "v4 list by completed_at": numbered("completed_at:asc"),
+    "v4 list by variant": numbered("application_variant_id:asc"),
 }
 
 
