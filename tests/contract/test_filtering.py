@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage, upgrade
+from assay.adapters.storage import storage as storage_module
 from assay.core.errors import InvalidCursor
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.filters import Filter, parse_filters, passes
@@ -421,6 +422,31 @@ async def test_pages_by_number_come_in_any_combined_order(storage: SqlStorage, s
             account.rows.append(await work.evaluations.add(make_evaluation(account_id=account.id, name="b")))
 
 
+async def test_parts_of_names_are_found_in_names_that_are_new_or_have_changed(
+    storage: SqlStorage, second: SqlStorage
+) -> None:
+    account = await new_account(storage, second)
+    names = ["Nightly run", "nightly RUN 2", "straße nach süden", "", "ru"]
+    async with storage.write() as work:
+        made = [await work.evaluations.add(make_evaluation(account_id=account.id, name=name)) for name in names]
+
+    async def found(part: str) -> list[str]:
+        async with second.read() as work:
+            page = await work.evaluations.list(account.id, PageRequest(), TextFilter(name=part))
+        assert page.total == len(page.items)
+        return [each.name for each in page.items]
+
+    assert await found("LY RUN") == names[:2]
+    assert await found("STRASSE NACH") == [names[2]]
+    assert await found("ru") == [names[0], names[1], names[4]]
+    assert await found("weekly") == []
+    async with storage.write() as work:
+        await work.evaluations.save(replace(made[0], name="weekly run"))
+        await work.evaluations.add(make_evaluation(account_id=account.id, name="another weekly"))
+    assert await found("Weekly") == ["weekly run", "another weekly"]
+    assert await found("LY RUN") == ["weekly run", names[1]]
+
+
 async def test_metadata_keys_are_counted_by_what_filters_read(storage: SqlStorage, second: SqlStorage) -> None:
     account = await new_account(storage, second)
     for number in range(60):
@@ -448,7 +474,36 @@ async def test_whoever_gives_up_waiting_for_an_index_does_not_stop_it(storage: S
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient)[1] == 1
-    await storage.warm()
+
+
+async def test_the_largest_accounts_are_made_ready_as_far_as_they_fit(
+    storage: SqlStorage, second: SqlStorage, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "WARM_FROM", 2)
+    sizes = {"few": 1, "some": 3, "many": 6, "most": 9}
+    accounts = {}
+    for name, size in sizes.items():
+        accounts[name] = account = await new_account(storage, second)
+        for number in range(size):
+            await account.take(0, ("add", 0, ({"n": number}, ())))
+    await accounts["many"].take(0, ("archive", 0, None))
+
+    async def ready(evaluations: int) -> set[str]:
+        fresh = open_storage(database_url)
+        try:
+            warmed = await fresh.warm(evaluations)
+            built = {name for name, account in accounts.items() if account.id in fresh._indexes._entries}
+            assert warmed == sum(sizes[name] for name in built)
+            filters = parse_filters([{"key": "n", "operator": ">=", "value": "0"}])
+            assert (await list_ids(fresh, accounts["many"].id, filters, True))[1] == 6
+        finally:
+            await fresh.close()
+        return built
+
+    assert await ready(0) == set()
+    assert await ready(8) == {"many"}
+    assert await ready(17) == {"most", "many"}
+    assert await ready(1000) == {"most", "many", "some"}
 
 
 async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStorage, database_url: str) -> None:
