@@ -165,7 +165,9 @@ def default_vendors() -> dict[str, VendorSettings]:
 class Settings(BaseSettings):
     """Everything a server can be told. Sizes are bytes, times seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=5003, ge=0, le=65535)
@@ -176,6 +178,7 @@ class Settings(BaseSettings):
     max_file_bytes: PositiveInt = 25 * 1024 * 1024
     max_json_depth: PositiveInt = 100
     export_link_seconds: PositiveInt = 3600
+    annotation_lease_seconds: float = Field(default=1800.0, gt=0, le=31_536_000)
     chunk_size: PositiveInt = 256
     chunks_in_flight: PositiveInt = 6
     flush_seconds: PositiveFloat = 0.2

@@ -23,9 +23,13 @@ from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
 from assay.core.identity import Account, Caller, Identity
 from assay.ports.storage import Storage
 from assay.services.access import Access
+from assay.services.agreement import Agreement
+from assay.services.annotation import AnnotationTasks
+from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
 from assay.services.application_runs import ApplicationRuns
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
+from assay.services.contributor_answers import ContributorAnswers
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
@@ -143,6 +147,12 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
     known |= {"span_assessments": SpanAssessments(storage, clock)}
     applications = HttpApplications(Settings(), {})
+    known |= {
+        "agreement": Agreement(storage),
+        "annotation_batches": AnnotationBatches(storage, clock),
+        "annotation_tasks": AnnotationTasks(storage, clock),
+        "contributor_answers": ContributorAnswers(storage, clock),
+    }
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
         "application_variants": ApplicationVariants(storage, clock, applications),

@@ -242,6 +242,31 @@ async def test_an_evaluation_that_is_joining_a_group_leaves_it_when_it_is_archiv
     await other.close()
 
 
+async def test_an_evaluation_that_is_archived_while_its_dataset_is_counts_once(
+    storage: SqlStorage, database_url: str
+) -> None:
+    other = open_storage(database_url)
+    async with storage.write() as work:
+        dataset = await work.datasets.add(make_dataset())
+        evaluation = make_evaluation(tasks=(), has_job=False)
+        made = await work.application_evaluations.add(evaluation, ApplicationSetup("s", dataset_id=dataset.id))
+        await work.evaluations.add(make_evaluation())
+    async with storage.write() as work:
+        found = await work.evaluations.get(None, made.evaluation.id)
+        assert found is not None
+        await work.evaluations.save(replace(found, archived_at=CLOCK.now()))
+        removing = asyncio.ensure_future(DatasetVersions(other, CLOCK).remove(ME, dataset.id))
+        await asyncio.sleep(0.3)
+        assert not removing.done(), "it waits until the evaluation is archived or stays"
+    assert await removing == 1
+    async with storage.read() as work:
+        for include_archived, count in ((False, 1), (True, 2)):
+            where = TextFilter(include_archived=include_archived)
+            page = await work.evaluations.list(DEFAULT_ACCOUNT_ID, PageRequest(), where)
+            assert (page.total, len(page.items)) == (count, count)
+    await other.close()
+
+
 async def test_of_overwrites_made_at_the_same_moment_a_span_keeps_one(storage: SqlStorage, database_url: str) -> None:
     async with storage.write() as work:
         await work.spans.add([make_span(id=f"s{number}") for number in range(ROUNDS)])
@@ -276,28 +301,3 @@ async def test_a_span_that_many_tell_at_the_same_moment_is_finished(storage: Sql
 
     running, done = tells(ended_at=None), tells(name="done", output={"x": 1})
     await together(database_url, running, done, running, check=check)
-
-
-async def test_an_evaluation_that_is_archived_while_its_dataset_is_counts_once(
-    storage: SqlStorage, database_url: str
-) -> None:
-    other = open_storage(database_url)
-    async with storage.write() as work:
-        dataset = await work.datasets.add(make_dataset())
-        evaluation = make_evaluation(tasks=(), has_job=False)
-        made = await work.application_evaluations.add(evaluation, ApplicationSetup("s", dataset_id=dataset.id))
-        await work.evaluations.add(make_evaluation())
-    async with storage.write() as work:
-        found = await work.evaluations.get(None, made.evaluation.id)
-        assert found is not None
-        await work.evaluations.save(replace(found, archived_at=CLOCK.now()))
-        removing = asyncio.ensure_future(DatasetVersions(other, CLOCK).remove(ME, dataset.id))
-        await asyncio.sleep(0.3)
-        assert not removing.done(), "it waits until the evaluation is archived or stays"
-    assert await removing == 1
-    async with storage.read() as work:
-        for include_archived, count in ((False, 1), (True, 2)):
-            where = TextFilter(include_archived=include_archived)
-            page = await work.evaluations.list(DEFAULT_ACCOUNT_ID, PageRequest(), where)
-            assert (page.total, len(page.items)) == (count, count)
-    await other.close()

@@ -21,6 +21,7 @@ from assay.core.paging import Page, PageRequest
 from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
@@ -293,6 +294,14 @@ class ItemRepository(Protocol):
         """With `results`. sort_by: created_at, id. passed: no errored result; failed: at least one."""
         ...
 
+    async def data(self, item_seq: int) -> Mapping[str, Any]:
+        """An item's own values, without results; {} when there is no such item."""
+        ...
+
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        ...
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         ...
@@ -317,8 +326,20 @@ class ResultRepository(Protocol):
         """Insert results, first write wins; returns how many were really inserted."""
         ...
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there: only those that people gave ever change."""
+        ...
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all: only those that people gave are ever taken back."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
+        ...
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results: neither prefilled ones nor errors."""
         ...
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
@@ -369,6 +390,7 @@ class UnitOfWork(Protocol):
     """One transaction and the repositories that act in it."""
 
     accounts: AccountRepository
+    annotation_tasks: AnnotationTaskRepository
     api_keys: ApiKeyRepository
     datasets: DatasetRepository
     dataset_items: DatasetItemRepository

@@ -38,7 +38,7 @@ REMEMBERED_EVALUATIONS = 64
 @dataclass(frozen=True, slots=True)
 class _Running:
     """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
-    use, and what is left of its budget, if it has one."""
+    use, what is left of its budget, if it has one, and whether people answer some of its tasks."""
 
     id: str
     seq: int
@@ -47,6 +47,7 @@ class _Running:
     now: Callable[[], datetime]
     services: Services
     budget: Budget | None
+    asks_people: bool
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
 
@@ -134,6 +135,8 @@ class Execution:
             for run in runs:
                 run.cancel()
         await self._writer.flushed(running.seq)
+        if running.asks_people:
+            await _patiently(lambda: self._make_ready(running, chunk))
         budget = running.budget
         if budget is not None and budget.reached:
             await _patiently(lambda: self._stop(chunk.evaluation_id, running, budget))
@@ -159,6 +162,13 @@ class Execution:
                 return None
             running = await self._running(unit, evaluation)
             return running, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+
+    async def _make_ready(self, running: _Running, chunk: Chunk) -> None:
+        """Let people begin with the chunk's items, whose results they may want to see."""
+        async with self._storage.write() as unit:
+            await unit.annotation_tasks.make_ready(
+                running.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
+            )
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
@@ -189,6 +199,8 @@ class Execution:
             await unit.evaluations.set_status(
                 counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
             )
+            if len(aliases) < len(counted.tasks):
+                await unit.annotation_tasks.make_ready(counted.seq, self._clock.now())
         self._compiled.pop(evaluation_id, None)
 
     async def unfinished(self) -> list[str]:
@@ -222,6 +234,7 @@ class Execution:
             self._clock.now,
             replace(self._services, models=models),
             budget,
+            len(tasks) < len(evaluation.tasks),
             tasks,
             tuple(task.alias for task in tasks),
         )

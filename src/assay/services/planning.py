@@ -85,21 +85,15 @@ def compile_tasks(
     """Bind and order the tasks that the engine runs. Raises InvalidInput for an unknown column or a cycle."""
     writes = {spec.alias: _writes(spec, task_types[spec.task_type]) for spec in specs}
     known = frozenset(columns).union(*writes.values()) if writes else frozenset(columns)
+    people = frozenset(spec.alias for spec in specs if not task_types[spec.task_type].executes)
     problems: list[Problem] = []
     compiled: dict[str, tuple[TaskSpec, Binding, dict[str, Any]]] = {}
     visible = list(columns)
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
-        for inner, value in task_type.required_locators(spec.configuration):
-            if parse_locator(value, known) is None:
-                problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
-        bound = _bind_configuration(spec, task_type, known, loc, problems)
+        bound = _bind_task(spec, task_type, _Columns(visible, known, people), loc, problems)
         if bound is not None and task_type.executes:
-            readings = getattr(task_type, "readings", None)
-            if readings is not None:
-                binding = _bind_readings(bound[0], readings(spec.configuration, visible, known), known, loc, problems)
-                bound = (binding, bound[1])
             compiled[spec.alias] = (spec, *bound)
         if not getattr(task_type, "judges", False):
             visible += [column for column in writes[spec.alias] if column not in visible]
@@ -123,6 +117,38 @@ def compile_tasks(
         )
         for alias in order
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a task may read: those that tasks before it write and that judge nothing, all, and people's."""
+
+    visible: Sequence[str]
+    known: Collection[str]
+    people: Collection[str]
+
+
+def _bind_task(
+    spec: TaskSpec, task_type: TaskType, columns: _Columns, loc: Loc, problems: list[Problem]
+) -> tuple[Binding, dict[str, Any]] | None:
+    """A task's binding, with its readings, and its fixed fields. What waits for people cannot be read."""
+    known = columns.known
+    for inner, value in task_type.required_locators(spec.configuration):
+        locator = parse_locator(value, known)
+        if locator is None:
+            problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
+        elif locator.column in columns.people:
+            problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
+    bound = _bind_configuration(spec, task_type, known, loc, problems)
+    if bound is None:
+        return None
+    binding, fixed = bound
+    readings = getattr(task_type, "readings", None)
+    if task_type.executes and readings is not None:
+        binding = _bind_readings(binding, readings(spec.configuration, columns.visible, known), known, loc, problems)
+    read = sorted(binding.columns.intersection(columns.people))
+    problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+    return binding, fixed
 
 
 def _resolver(binding: Binding, fixed: dict[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
@@ -215,6 +241,9 @@ def _mentions(value: Any, locator: str) -> bool:
     if isinstance(value, Mapping):
         return any(_mentions(inner, locator) for inner in value.values())
     return isinstance(value, list) and any(_mentions(inner, locator) for inner in value)
+
+
+_PEOPLES = "the column {!r} is people's answers: nothing can wait for them, nor may people see them beforehand"
 
 
 def _unknown_locator(value: str, known: Collection[str]) -> str:

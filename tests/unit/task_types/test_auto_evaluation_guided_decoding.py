@@ -128,7 +128,7 @@ class TestStructured:
             {"type": "json_schema", "json_schema": {"name": "x"}},
             {
                 "$ref": "#/$defs/d0",
-                "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)},
+                "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}},
             },
             {"properties": {f"p{n}": {"enum": ["x" * 1000]} for n in range(300)}},
         ],
@@ -157,6 +157,12 @@ class TestCondition:
         assert outcome.skipped is not runs
         assert len(fake.endpoint.calls) == runs
         assert outcome.error is None
+
+    async def test_what_an_item_does_not_have_is_null(self, fake: Judges) -> None:
+        gone = {"op": "is_null", "operands": [{"op": "var", "path": "item.length"}]}
+        task = guided_task(choices=["Yes"], run_condition=gone)
+        assert (await fake.run(task, {"text": "[[Yes]]"}, columns=["text", "length"])).value == "Yes"
+        assert (await fake.run(task, {"text": "[[Yes]]", "length": 0})).skipped
 
     async def test_a_literal_in_a_condition_is_never_a_locator(self, fake: Judges) -> None:
         same = {"op": "eq", "left": {"op": "var", "path": "text"}, "right": "item.n"}
