@@ -25,11 +25,16 @@ class RecordingEngine:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.resumed: list[str] = []
         self.cancelled: list[str] = []
 
     async def start(self, evaluation_id: str) -> None:
         """Remember a start."""
         self.started.append(evaluation_id)
+
+    async def resume(self, evaluation_id: str) -> None:
+        """Remember a resumption."""
+        self.resumed.append(evaluation_id)
 
     async def cancel(self, evaluation_id: str) -> None:
         """Remember a cancellation."""

@@ -65,6 +65,37 @@ def test_a_job_without_chunks_is_settled(engine: EngineProcess) -> None:
     engine.close()
 
 
+def test_a_settled_evaluation_that_got_more_to_do_is_taken_up_again_and_does_what_is_left(
+    engine: EngineProcess,
+) -> None:
+    engine.add(ONE, chunks=2)
+    engine.launch()
+    engine.tell("start", ONE)
+    until(lambda: engine.journal("settled", ONE))
+    engine.add(ONE, chunks=4, settles=2)
+
+    engine.tell("resume", ONE)
+
+    until(lambda: len(engine.journal("settled", ONE)) == 2)
+    assert sorted(line[3] for line in engine.journal("begin", ONE)) == [0, 1, 2, 3]
+    engine.close()
+
+
+def test_what_is_resumed_while_its_job_still_runs_is_taken_up_when_that_has_ended(engine: EngineProcess) -> None:
+    engine.add(ONE, chunks=2, seconds=0.5)
+    engine.launch()
+    engine.tell("start", ONE)
+    until(lambda: engine.journal("begin", ONE))
+    engine.add(ONE, chunks=3)
+
+    engine.tell("resume", ONE)
+    engine.tell("resume", ONE)
+
+    assert settled(engine) is None
+    assert sorted(line[3] for line in engine.journal("begin", ONE)) == [0, 1, 2]
+    engine.close()
+
+
 def test_a_killed_engine_goes_on_by_itself_and_repeats_only_what_was_in_flight(engine: EngineProcess) -> None:
     engine.add(ONE, chunks=8, seconds=0.2)
     engine.launch()

@@ -67,15 +67,19 @@ class JournalJob:
         if marker.exists():
             marker.unlink()
             raise RuntimeError(TEXT)
-        settled = {line[2] for line in read_journal(self._folder) if line[1] == "settled"}
         all_ended = len(self._ended(evaluation_id)) == evaluation["chunks"]
-        if evaluation_id not in settled and (failure is not None or all_ended):
+        if not self._is_settled(evaluation_id) and (failure is not None or all_ended):
             self._write("settled", evaluation_id, failure)
 
     async def unfinished(self) -> Sequence[str]:
         """Every evaluation that is not settled."""
-        settled = {line[2] for line in read_journal(self._folder) if line[1] == "settled"}
-        return [path.stem for path in sorted(self._folder.glob("*.json")) if path.stem not in settled]
+        known = [path.stem for path in sorted(self._folder.glob("*.json"))]
+        return [evaluation_id for evaluation_id in known if not self._is_settled(evaluation_id)]
+
+    def _is_settled(self, evaluation_id: str) -> bool:
+        """Whether it was settled as often as its file says: once, unless it got more to do since."""
+        settled = [line for line in read_journal(self._folder) if line[1:3] == ["settled", evaluation_id]]
+        return len(settled) >= self._evaluation(evaluation_id).get("settles", 1)
 
     def close(self) -> None:
         """Like a storage that is closed: whoever comes later fails."""
@@ -121,7 +125,7 @@ class EngineProcess:
         assert self._answer() == "ready", self.log
 
     def tell(self, *words: str) -> str:
-        """Give an order (start ID, cancel ID, close) and wait for its answer."""
+        """Give an order (start ID, resume ID, cancel ID, close) and wait for its answer."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(" ".join(words) + "\n")
@@ -187,6 +191,8 @@ def main(folder: Path, tend_seconds: float, keep_seconds: float) -> None:
         word, *arguments = line.split()
         if word == "start":
             asyncio.run(engine.start(*arguments))
+        elif word == "resume":
+            asyncio.run(engine.resume(*arguments))
         elif word == "cancel":
             asyncio.run(engine.cancel(*arguments))
         elif word == "close":

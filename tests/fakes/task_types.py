@@ -18,6 +18,7 @@ class AnyConfiguration(BaseModel):
 
 class FakeTaskType:
     """A task whose `input` says what it does on an item: `{"raise": ...}`, `{"error": ...}`, `{"cancelled": ...}`,
+    `{"skip": ...}`,
     or any other value, which is its result. `outputs` are the columns that it writes beside its own; `later` makes
     it wait for a turn of the loop."""
 
@@ -65,5 +66,7 @@ class FakeTaskType:
             raise RuntimeError(f"secret words: {given['raise']}")
         if isinstance(given, dict) and "error" in given:
             return Outcome.failed(ErrorType.FUNCTION_ERROR, str(given["error"]))
+        if isinstance(given, dict) and "skip" in given:
+            return Outcome(skipped=True)
         columns = {name: f"{name} of {given}" for name in configuration.get("outputs", ())}
         return Outcome(value=given, columns=columns)

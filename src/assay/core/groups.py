@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from assay.core.datasets import Dataset
-from assay.core.evaluations import EvaluationStatus, Progress
+from assay.core.evaluations import AnnotationProgress, EvaluationStatus, Progress
 from assay.core.identity import Identity
 from assay.core.tasks import TaskSpec
 
@@ -31,6 +31,7 @@ class MemberEvaluation:
     created_by: Identity
     archived_at: datetime | None = None
     datasets: tuple[Dataset, ...] = ()
+    annotation: AnnotationProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from assay.core.errors import Forbidden
 
 DEFAULT_ACCOUNT_ID = "default"
 
+Role = Literal["member", "contributor"]
+"""What a key may do: everything, or only annotation tasks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -42,6 +45,7 @@ class ApiKey:
     account_ids: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None = None
+    role: Role = "member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,16 @@ class Caller:
     account_ids: tuple[str, ...] = ()
     key_id: str = ""
     selected: bool = False
+    role: Role = "member"
 
     @property
     def accounts(self) -> tuple[str, ...]:
         """Every account that the caller may see, the one that the request is about first."""
         return (self.account_id, *(each for each in self.account_ids if each != self.account_id))
+
+    def narrowed(self) -> "Caller":
+        """The caller seeing nothing but the account that the request is about."""
+        return replace(self, account_ids=())
 
     def within(self, account_id: str | None) -> "Caller":
         """The caller acting in another of its accounts; None: as it is.

@@ -6,8 +6,8 @@ One Question serves every version of the API: it is the superset of what each of
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -116,6 +116,43 @@ class QuestionSet:
         return bool(question.required if required is None else required)
 
 
+def question_document(question: Question) -> dict[str, Any]:
+    """The question as a JSON object, which `question_from` reads back: all but who made it and when. What was
+    not given is left out."""
+    document = {name: value for name in _DOCUMENTED if (value := getattr(question, name)) is not None}
+    for name in ("scale", "bounds", "lengths"):
+        if name in document:
+            document[name] = asdict(document[name])
+    if question.choices is not None:
+        document["choices"] = [asdict(choice) for choice in question.choices]
+    if question.conditions is not None:
+        document["conditions"] = [dict(each) for each in question.conditions]
+    return document
+
+
+def question_from(document: Mapping[str, Any]) -> Question:
+    """The question that `question_document` made the object of; its creation is not known."""
+    given = dict(document)
+    for name, kind in (("scale", Scale), ("bounds", Bounds), ("lengths", Bounds)):
+        if name in given:
+            given[name] = kind(**given[name])
+    if "choices" in given:
+        given["choices"] = tuple(Choice(**each) for each in given["choices"])
+    if "conditions" in given:
+        given["conditions"] = tuple(given["conditions"])
+    given["type"] = QuestionType(given["type"])
+    return Question(seq=0, account_id="", created_at=_NEVER, created_by=_NOBODY, **given)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_NOBODY = Identity("", "user")
+_DOCUMENTED = tuple(
+    name
+    for name in Question.__dataclass_fields__
+    if name not in ("seq", "account_id", "created_at", "created_by", "archived_at")
+)
+
+
 def question_problems(question: Question) -> Iterator[tuple[str, Problem]]:
     """What is wrong with a question, each with the name of the attribute at fault; places are within it."""
     if question.type is QuestionType.CATEGORICAL and not question.choices:
@@ -142,13 +179,13 @@ def _choice_problems(choices: Sequence[Choice]) -> Iterator[tuple[str, Problem]]
     for index, choice in enumerate(choices):
         if choice.label in labels:
             yield "choices", Problem((index, "label"), "another choice has this label", "duplicate", choice.label)
-        if _key(choice.value) in values:
+        if answer_key(choice.value) in values:
             yield "choices", Problem((index, "value"), "another choice has this value", "duplicate", choice.value)
         labels.add(choice.label)
-        values.add(_key(choice.value))
+        values.add(answer_key(choice.value))
 
 
-def _key(value: Any) -> str:
+def answer_key(value: Any) -> str:
     """A text that two JSON values share exactly when they are equal: true is not 1, and 1.0 is 1."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -165,7 +202,7 @@ def answer_problem(question: Question, answer: Any) -> str | None:
         return _one_problem(question, answer)
     if not isinstance(answer, list):
         return "must be a list, for the question takes several answers"
-    keys = {_key(each) for each in answer}
+    keys = {answer_key(each) for each in answer}
     if len(keys) < len(answer):
         return "must not name an answer twice"
     return next((problem for each in answer if (problem := _one_problem(question, each))), None)
@@ -174,8 +211,10 @@ def answer_problem(question: Question, answer: Any) -> str | None:
 def _one_problem(question: Question, answer: Any) -> str | None:
     match question.type:
         case QuestionType.CATEGORICAL:
-            known = {_key(choice.value) for choice in question.choices or ()}
-            return None if not isinstance(answer, dict | list) and _key(answer) in known else "is no choice's value"
+            known = {answer_key(choice.value) for choice in question.choices or ()}
+            return (
+                None if not isinstance(answer, dict | list) and answer_key(answer) in known else "is no choice's value"
+            )
         case QuestionType.FREE_TEXT:
             if not isinstance(answer, str):
                 return "must be text"
@@ -237,8 +276,8 @@ def is_asked(question: Question, answers: Mapping[str, Any]) -> bool:
 def _matches(answer: Any, wanted: Any) -> bool:
     given = answer if isinstance(answer, list) else [answer]
     options = wanted if isinstance(wanted, list) else [wanted]
-    return any(_key(one) == _key(other) or _text(one) == _text(other) for one in given for other in options)
+    return any(answer_key(one) == answer_key(other) or _text(one) == _text(other) for one in given for other in options)
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _key(value)
+    return value if isinstance(value, str) else answer_key(value)

@@ -38,6 +38,11 @@ class Engine(Protocol):
         job that cannot be started now is one of `unfinished`, and is started later."""
         ...
 
+    async def resume(self, evaluation_id: str) -> None:
+        """See to it that an evaluation that is `unfinished` again (it got more items, or was stopped) has a job
+        that does what is left: at once, or when the job that still runs has ended. Durable as `start` is."""
+        ...
+
     async def cancel(self, evaluation_id: str) -> None:
         """Stop the job; calls in flight are dropped. Unknown or finished evaluations: no effect."""
         ...

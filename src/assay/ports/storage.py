@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
@@ -18,16 +18,23 @@ from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class ResultTotals:
     attempts: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: float | None = None
+    """US dollars; None where no result's price is known."""
     error_types: Mapping[str, int] | None = None
     sandboxes: tuple[str, ...] = ()
     values: Mapping[str, int] | None = None
@@ -246,7 +255,8 @@ class EvaluationRepository(Protocol):
         finished_at: datetime | None = None,
         only_if: str | None = None,
     ) -> bool:
-        """Set the status (and the times given); with only_if, only from that status. Whether it changed."""
+        """Set the status (and the times given; what runs has no `finished_at`); with only_if, only from that
+        status. Whether it changed."""
         ...
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
@@ -284,6 +294,14 @@ class ItemRepository(Protocol):
         """With `results`. sort_by: created_at, id. passed: no errored result; failed: at least one."""
         ...
 
+    async def data(self, item_seq: int) -> Mapping[str, Any]:
+        """An item's own values, without results; {} when there is no such item."""
+        ...
+
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        ...
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         ...
@@ -308,8 +326,20 @@ class ResultRepository(Protocol):
         """Insert results, first write wins; returns how many were really inserted."""
         ...
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there: only those that people gave ever change."""
+        ...
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all: only those that people gave are ever taken back."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
+        ...
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results: neither prefilled ones nor errors."""
         ...
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
@@ -351,8 +381,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
@@ -360,6 +390,7 @@ class UnitOfWork(Protocol):
     """One transaction and the repositories that act in it."""
 
     accounts: AccountRepository
+    annotation_tasks: AnnotationTaskRepository
     api_keys: ApiKeyRepository
     datasets: DatasetRepository
     dataset_items: DatasetItemRepository
@@ -367,15 +398,21 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
-    application_variants: Catalogue[ApplicationVariant]
-    questions: Catalogue[Question]
+    application_variants: VariantCatalogue
+    questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
+    files: FileRepository
+    spans: SpanRepository
+    span_assessments: SpanAssessmentRepository
 
 
 class Storage(Protocol):

@@ -1,5 +1,7 @@
 """Questions: what cannot be asked, what is an answer, when a question is asked, and what a set requires."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from assay.core.questions import (
     Scale,
     answer_problem,
     is_asked,
+    question_document,
+    question_from,
     question_problems,
 )
 from tests.builders.catalogue import make_question, make_question_set
@@ -149,3 +153,21 @@ def test_a_sets_word_on_whether_a_question_is_required_goes_before_the_questions
     question = make_question(required=own)
     configs = None if config is None else {question.id: config}
     assert make_question_set(question, question_id_to_config=configs).requires(question) is required
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        question_of("categorical", choices=CHOICES, multi=True, required=False, conditions=({"q": [1]},)),
+        question_of("rating", scale=SCALE, default=3),
+        question_of("number", bounds=Bounds(None, 2.5)),
+        question_of("free_text", lengths=Bounds(0, None), choices=(), dropdown=True),
+        question_of("form", form_schema={"type": "object"}),
+        question_of("timestamp", allow_multi_timestamps=True),
+    ],
+)
+def test_a_questions_document_is_json_and_keeps_what_is_asked(question: Question) -> None:
+    kept = question_from(json.loads(json.dumps(question_document(question))))
+
+    same = {"seq": 0, "account_id": "", "created_at": kept.created_at, "created_by": kept.created_by}
+    assert kept == replace(question, **same)

@@ -11,7 +11,9 @@ from assay.core.results import ErrorType, Result, ResultStatus
 from assay.core.tasks import TaskSpec
 from assay.ports.engine import Chunk
 from assay.ports.storage import NewItem, Storage
+from assay.registry.task_types import Services
 from assay.services.execution import ChunkSizes, Execution
+from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluations import make_evaluation, make_result
 from tests.builders.identity import new_id
@@ -37,8 +39,9 @@ class Job:
         """Another process's execution; without `known` it has no task types."""
         types = {"fake": self.fake} if known else {}
         sizes = ChunkSizes(largest=4, smallest=2, parts=2)
-        services = cast("Any", None)
-        return Execution(self.storage, self.writer, types, services, self.clock, chunk_sizes=sizes)
+        services = Services(cast("Any", None), cast("Any", None), {})
+        calls = ModelCalls(services.models, CallLedger(self.storage, self.clock, flush_seconds=0.01), PriceTable())
+        return Execution(self.storage, self.writer, types, services, self.clock, chunk_sizes=sizes, calls=calls)
 
     async def add(self, rows: Sequence[Mapping[str, Any]], *tasks: TaskSpec, **changes: Any) -> Evaluation:
         """A running evaluation."""
@@ -165,6 +168,26 @@ async def test_prefilled_and_skipped_results_are_results_and_are_read_as_values(
 
     assert await job.values(evaluation, "b") == ["given", None]
     assert done.progress == Progress(total=2, successful=2)
+
+
+async def test_a_task_that_does_not_apply_to_an_item_is_skipped_there_and_read_as_null(job: Job) -> None:
+    evaluation = await job.add([{"x": {"skip": True}}, {"x": 2}], task("a"), task("b", "item.a"))
+
+    done = await job.run(evaluation)
+
+    statuses = [item.results["a"].status for item in await job.items(evaluation)]
+    assert statuses == [ResultStatus.SKIPPED, ResultStatus.COMPLETED]
+    assert await job.values(evaluation, "b") == [None, 2]
+    assert done.progress == Progress(total=2, successful=2)
+
+
+async def test_what_a_task_refers_to_is_given_to_it_beside_its_configuration(job: Job) -> None:
+    referring = TaskSpec("fake", "a", {"outputs": []}, {"input": {"question": "kept"}})
+    evaluation = await job.add([{"x": 1}], referring)
+
+    await job.run(evaluation)
+
+    assert await job.values(evaluation, "a") == [{"question": "kept"}]
 
 
 async def test_one_items_fault_is_its_own_error_and_what_reads_it_says_so(job: Job) -> None:

@@ -31,6 +31,9 @@ GIVEN_UP = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
 DELETED_AT_ONCE = 500
 
+RESUMED_AFTER = 0.5
+"""Seconds after which a job that is to be taken up again is first looked for, when one of it is active still."""
+
 EVALUATIONS_AT_ONCE = 4
 """How many evaluations can use their full share of chunks at a time; the queue takes them in turn."""
 
@@ -80,6 +83,7 @@ class DbosEngine:
         self._step: Any = None
         self._steps: set[asyncio.Task[Any]] = set()
         self._tending: asyncio.Task[None] | None = None
+        self._resuming: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
     def launch(self) -> None:
@@ -136,24 +140,27 @@ class DbosEngine:
         for evaluation_id in await self._ready_job.unfinished():
             await self._revive(evaluation_id)
 
-    async def _revive(self, evaluation_id: str) -> None:
+    async def _revive(self, evaluation_id: str, *, given_up: bool = False) -> bool:
         """See to it that an unsettled evaluation has a job: one that a crash kept from starting, or one whose
-        workflows all ended and did not settle it, is started anew and does what is left."""
+        workflows all ended and did not settle it, is started anew and does what is left. Returns False, and does
+        nothing, while a workflow of it is active. One that was given up is failed, unless it is `given_up` that is
+        to be tried again."""
         from dbos import DBOS
 
         active = await DBOS.list_workflows_async(
             workflow_id_prefix=evaluation_id, status=ACTIVE, limit=1, load_input=False, load_output=False
         )
         if active:
-            return
+            return False
         ended = await DBOS.list_workflows_async(workflow_id_prefix=evaluation_id, load_input=False, load_output=False)
-        if any(workflow.status == GIVEN_UP for workflow in ended):
+        if not given_up and any(workflow.status == GIVEN_UP for workflow in ended):
             await self._ready_job.finish(evaluation_id, "the server ended too often while it ran this job")
-            return
+            return True
         if ended:
-            log.warning("a job ended without settling its evaluation and is started again", evaluation_id=evaluation_id)
+            log.info("a job ended before its evaluation was settled and is started again", evaluation_id=evaluation_id)
             await self._delete([workflow.workflow_id for workflow in ended])
         await self._start(evaluation_id)
+        return True
 
     async def _forget(self) -> None:
         """Delete the records of jobs that ended long enough ago. The evaluation's own workflow, by which they are
@@ -292,6 +299,33 @@ class DbosEngine:
         with SetWorkflowID(evaluation_id):
             await DBOS.start_workflow_async(self._evaluation, evaluation_id)
 
+    async def resume(self, evaluation_id: str) -> None:
+        """Start the job anew once no workflow of the evaluation is active; what cannot be done now is done when
+        the engine is tended."""
+        try:
+            await self._on_loop(self._resume(evaluation_id))
+        except Exception as error:
+            log.error("a job is taken up later", evaluation_id=evaluation_id, **_without_text(error))  # noqa: TRY400
+
+    async def _resume(self, evaluation_id: str) -> None:
+        if await self._revive(evaluation_id, given_up=True) or evaluation_id in self._resuming:
+            return
+        self._resuming[evaluation_id] = asyncio.create_task(self._resume_later(evaluation_id), name="engine-resume")
+
+    async def _resume_later(self, evaluation_id: str) -> None:
+        """A job may be just ending, and not see what is to do since: ask again, ever more seldom."""
+        pause = RESUMED_AFTER
+        try:
+            while evaluation_id in await self._ready_job.unfinished() and not await self._revive(
+                evaluation_id, given_up=True
+            ):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._settings.tend_seconds)
+        except Exception as error:
+            log.error("a job is taken up later", evaluation_id=evaluation_id, **_without_text(error))  # noqa: TRY400
+        finally:
+            self._resuming.pop(evaluation_id, None)
+
     async def cancel(self, evaluation_id: str) -> None:
         """Cancel the evaluation's workflow and its chunks; running ones stop within about a second."""
         await self._on_loop(self._cancel(evaluation_id))
@@ -323,7 +357,7 @@ class DbosEngine:
 
     async def _stop_work(self) -> None:
         """Interrupt the running chunks, whose finished results are stored by the job's own closing."""
-        tasks = list(self._steps)
+        tasks: list[asyncio.Task[Any]] = [*self._steps, *self._resuming.values()]
         if self._tending is not None:
             tasks.append(self._tending)
         for task in tasks:

@@ -4,17 +4,20 @@ SQLite has one writer's connection and a few read-only ones, so that a reader ne
 PostgreSQL has one pool; its readers are read-only transactions that see one snapshot.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import aiosqlite
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import ColumnElement, Connection, Table, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,12 +45,36 @@ RESULT_COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cached",
+    "cost",
     "sandbox",
     "detail",
+)
+ANNOTATION_COLUMNS = (
+    "id",
+    "account_id",
+    "evaluation_seq",
+    "item_seq",
+    "queue_id",
+    "kind",
+    "slot",
+    "level",
+    "priority",
+    "status",
+    "open",
+    "archived",
+    "updated_at",
+    "reserved",
 )
 _TYPES = {
     "evaluation_seq": "bigint",
     "item_seq": "bigint",
+    "slot": "smallint",
+    "level": "smallint",
+    "priority": "bigint",
+    "open": "smallint",
+    "archived": "smallint",
+    "updated_at": "bigint",
+    "reserved": "smallint",
     "number": "double precision",
     "latency": "double precision",
     "attempts": "integer",
@@ -55,6 +82,7 @@ _TYPES = {
     "completion_tokens": "bigint",
     "kind": "smallint",
     "cached": "smallint",
+    "cost": "double precision",
     "dataset_item_version_num": "integer",
 }
 
@@ -121,6 +149,10 @@ def _collated(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
     return f'{compiler.process(element.clauses, **kw)} COLLATE "C"'
 
 
+Allowed = Callable[[ReadOnlyColumnCollection[str, Any]], ColumnElement[bool] | None]
+"""Of the row that comes: the condition under which it replaces the one that is there; None: always."""
+
+
 class Dialect(Protocol):
     """One kind of database."""
 
@@ -163,12 +195,33 @@ class Dialect(Protocol):
         """An insert that does nothing when the row's key is taken."""
         ...
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        """An insert that, when the row's key is taken, writes the columns of `update` over the row that is there,
+        where `when` of the row that comes allows it."""
+        ...
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows of ITEM_COLUMNS in order."""
         ...
 
     async def add_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert rows of RESULT_COLUMNS whose keys are free; how many those were."""
+        ...
+
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows of RESULT_COLUMNS over those with their keys."""
+        ...
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows of ANNOTATION_COLUMNS in order, those whose keys are free; how many those were."""
+        ...
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        """Until this transaction ends, let no other one pass this call with the same key."""
+        ...
+
+    def unlocked(self, statement: str) -> str:
+        """A SELECT that locks its rows and passes over those that another transaction has locked."""
         ...
 
     def fault(self, error: BaseException) -> AssayError | None:
@@ -179,10 +232,19 @@ class Dialect(Protocol):
         """Whether trying to begin again may help."""
         ...
 
+    def is_locked(self, error: BaseException) -> bool:
+        """Whether somebody else holds the lock that was asked for."""
+        ...
+
 
 def _values(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+
+
+_OVERWRITE = " ON CONFLICT (evaluation_seq, item_seq, alias) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in RESULT_COLUMNS[3:]
+)
 
 
 class SqliteDialect:
@@ -190,6 +252,8 @@ class SqliteDialect:
 
     _insert_item = _values("items", ITEM_COLUMNS)
     _insert_result = _values("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+    _replace_result = _values("results", RESULT_COLUMNS) + _OVERWRITE
+    _insert_annotation = _values("annotation_tasks", ANNOTATION_COLUMNS) + " ON CONFLICT DO NOTHING"
     _away: ClassVar[Mapping[int, str]] = {
         5: "is locked by another process",
         6: "is locked by another process",
@@ -255,12 +319,31 @@ class SqliteDialect:
 
         return sqlite.insert(table).on_conflict_do_nothing()
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import sqlite
+
+        insert = sqlite.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, list(rows))
 
     async def add_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         done = await connection.exec_driver_sql(self._insert_result, list(rows))
         return done.rowcount
+
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, list(rows))
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        return (await connection.exec_driver_sql(self._insert_annotation, list(rows))).rowcount
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        """Whoever writes is alone."""
+
+    def unlocked(self, statement: str) -> str:
+        return statement
 
     def fault(self, error: BaseException) -> AssayError | None:
         code = _sqlite_code(error)
@@ -271,6 +354,9 @@ class SqliteDialect:
         return None
 
     def is_busy(self, error: BaseException) -> bool:
+        return self.is_locked(error)
+
+    def is_locked(self, error: BaseException) -> bool:
         return _sqlite_code(error) in (5, 6, 15)
 
 
@@ -294,10 +380,14 @@ class PostgresDialect:
         self.url = url.set(drivername="postgresql+asyncpg", query=query)
         self._insert_item = self._unnest("items", ITEM_COLUMNS)
         self._insert_result = self._unnest("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+        self._replace_result = self._unnest("results", RESULT_COLUMNS) + _OVERWRITE
+        annotation = self._unnest("annotation_tasks", ANNOTATION_COLUMNS, {"kind": "text"})
+        self._insert_annotation = annotation + " ON CONFLICT DO NOTHING"
 
     @staticmethod
-    def _unnest(table: str, columns: Sequence[str]) -> str:
-        arrays = ", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(columns, 1))
+    def _unnest(table: str, columns: Sequence[str], types: Mapping[str, str] = MappingProxyType({})) -> str:
+        known = {**_TYPES, **types}
+        arrays = ", ".join(f"${n}::{known.get(name, 'text')}[]" for n, name in enumerate(columns, 1))
         names = ", ".join(columns)
         return (
             f"INSERT INTO {table} ({names}) SELECT {names}"  # noqa: S608
@@ -356,6 +446,13 @@ class PostgresDialect:
 
         return postgresql.insert(table).on_conflict_do_nothing()
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import postgresql
+
+        insert = postgresql.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, tuple(map(list, zip(*rows, strict=True))))
 
@@ -363,6 +460,20 @@ class PostgresDialect:
         ordered = sorted(rows, key=lambda row: row[:3])  # one order of locks, so that writers cannot deadlock
         done = await connection.exec_driver_sql(self._insert_result, tuple(map(list, zip(*ordered, strict=True))))
         return done.rowcount
+
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, tuple(map(list, zip(*rows, strict=True))))
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        columns = tuple(map(list, zip(*rows, strict=True)))
+        return (await connection.exec_driver_sql(self._insert_annotation, columns)).rowcount
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        lock = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), signed=True)
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock})")
+
+    def unlocked(self, statement: str) -> str:
+        return statement + " FOR UPDATE SKIP LOCKED"
 
     def fault(self, error: BaseException) -> AssayError | None:
         if isinstance(error, OSError | InterfaceError) or getattr(error, "connection_invalidated", False):
@@ -378,6 +489,9 @@ class PostgresDialect:
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(self.fault(error), Unavailable)
+
+    def is_locked(self, error: BaseException) -> bool:
+        return _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: BaseException) -> str:

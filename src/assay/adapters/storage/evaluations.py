@@ -190,7 +190,7 @@ class SqlEvaluations:
         values: dict[str, Any] = {"status": str(status), "status_reason": reason}
         if started_at is not None:
             values["started_at"] = started_at
-        if finished_at is not None:
+        if finished_at is not None or status == EvaluationStatus.RUNNING:
             values["finished_at"] = finished_at
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if only_if is not None:
@@ -286,14 +286,16 @@ _ADD_PROGRESS = text(
 )
 
 
+def _task_document(task: TaskSpec) -> dict[str, Any]:
+    document = {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
+    return {**document, "material": task.material} if task.material else document
+
+
 def _editable(evaluation: Evaluation) -> dict[str, Any]:
     return {
         **naming(evaluation.name, evaluation.description, evaluation.tags),
         "metadata": evaluation.metadata,
-        "tasks": [
-            {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
-            for task in evaluation.tasks
-        ],
+        "tasks": [_task_document(task) for task in evaluation.tasks],
         "updated_at": evaluation.updated_at,
         "archived_at": evaluation.archived_at,
     }
@@ -312,7 +314,7 @@ def _to_evaluation(row: Sequence[Any], linked: tuple[Dataset, ...]) -> Evaluatio
         description=description,
         tags=tuple(load_json(tags)),
         metadata=None if document is None else load_json(document),
-        tasks=tuple([TaskSpec(each["task_type"], each["alias"], each["configuration"]) for each in load_json(tasks)]),
+        tasks=tuple([TaskSpec(**each) for each in load_json(tasks)]),
         status=EvaluationStatus(status),
         status_reason=reason,
         progress=Progress(total, successful, failed, errors),

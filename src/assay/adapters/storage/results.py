@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import TextClause, bindparam, delete, text
 
 from assay.adapters.storage.codec import dump_json, finite, load_json, storable
 from assay.adapters.storage.session import Session, slices
-from assay.adapters.storage.tables import ValueKind
+from assay.adapters.storage.tables import ValueKind, results
 from assay.adapters.storage.totals import read_totals
 from assay.core.results import ErrorType, Result, ResultStatus, TaskError, Usage
 from assay.ports.storage import ResultTotals
 
 _COLUMNS = (
     "item_seq, alias, status, value, error_type, error_message,"
-    " latency, attempts, prompt_tokens, completion_tokens, cached, detail"
+    " latency, attempts, prompt_tokens, completion_tokens, cached, cost, detail"
 )
 _IN_RANGE = text(
     f"SELECT {_COLUMNS} FROM results WHERE evaluation_seq = :evaluation"  # noqa: S608
@@ -27,6 +27,10 @@ _OF_ITEMS = text(
 _NUMBERS = text(
     "SELECT item_seq, number FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
     " AND number IS NOT NULL AND status IN ('completed', 'prefilled') ORDER BY item_seq"
+)
+_VALUES = text(
+    "SELECT item_seq, value FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
+    " AND status = 'completed' ORDER BY item_seq"
 )
 _STATUS = {str(status): status for status in ResultStatus}
 _ERROR_TYPE = {str(error_type): error_type for error_type in ErrorType}
@@ -46,9 +50,25 @@ class SqlResults:
             return 0
         return await self._session.add_results([_to_row(result) for result in results])
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there."""
+        await self._session.replace_results([_to_row(result) for result in results])
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all."""
+        chosen = [results.c.evaluation_seq == evaluation_seq, results.c.alias.in_(aliases)]
+        if item_seq is not None:
+            chosen.append(results.c.item_seq == item_seq)
+        await self._session.run(delete(results).where(*chosen))
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         return await read_totals(self._session, evaluation_seq)
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results."""
+        rows = await self._session.rows(_VALUES, {"evaluation": evaluation_seq, "alias": alias})
+        return {item_seq: None if value is None else load_json(value) for item_seq, value in rows}
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
         """item_seq to number, for completed or prefilled numeric results."""
@@ -83,7 +103,7 @@ async def _read(
 
 def _by_item(evaluation_seq: int, rows: Iterable[Sequence[Any]]) -> ResultsByItem:
     found: dict[int, dict[str, Result]] = {}
-    for item_seq, alias, status, value, kind, message, latency, tries, asked, told, cached, detail in rows:
+    for item_seq, alias, status, value, kind, message, latency, tries, asked, told, cached, cost, detail in rows:
         result = Result(
             evaluation_seq,
             item_seq,
@@ -91,7 +111,7 @@ def _by_item(evaluation_seq: int, rows: Iterable[Sequence[Any]]) -> ResultsByIte
             _STATUS[status],
             None if value is None else load_json(value),
             None if kind is None else TaskError(_ERROR_TYPE[kind], message),
-            None if latency is None else Usage(latency, tries, asked, told, cached == 1),
+            None if latency is None else Usage(latency, tries, asked, told, cached == 1, cost),
             None if detail is None else load_json(detail),
         )
         of_item = found.get(item_seq)
@@ -138,9 +158,9 @@ _NONE, _NUMBER, _BOOLEAN, _TEXT, _OTHER = (kind.value for kind in ValueKind)
 
 
 _WITH_VALUE = (ResultStatus.COMPLETED, ResultStatus.PREFILLED)
-_NO_USAGE = (None, None, None, None, None)
+_NO_USAGE = (None, None, None, None, None, None)
 
 
 def _usage(usage: Usage) -> tuple[Any, ...]:
     cached = 1 if usage.cached else 0
-    return (usage.latency, usage.attempts, usage.prompt_tokens, usage.completion_tokens, cached)
+    return (usage.latency, usage.attempts, usage.prompt_tokens, usage.completion_tokens, cached, usage.cost)

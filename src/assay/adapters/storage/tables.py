@@ -142,6 +142,7 @@ api_keys = Table(
     Column("identity_type", Words, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("role", Words),
 )
 
 api_key_accounts = Table(
@@ -307,6 +308,7 @@ results = Table(
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
     Column("cached", SmallInteger),
+    Column("cost", Double),
     Column("sandbox", Words),
     Column("detail", Text),
     PrimaryKeyConstraint("evaluation_seq", "item_seq", "alias"),

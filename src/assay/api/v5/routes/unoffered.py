@@ -5,21 +5,11 @@ from assay.api.shared.versions import EVERY_METHOD, left_out, version_router
 FAMILIES = (
     "agent_configs",
     "agentex",
-    "annotation-tasks",
     "builds",
-    "chat",
-    "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
-    "inference",
-    "models",
-    "questions",
     "responses",
-    "rubrics",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
