@@ -5,16 +5,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import insert, select
 
 from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage, upgrade
 from assay.adapters.storage import storage as storage_module
+from assay.adapters.storage.dialects import dialect_for
+from assay.adapters.storage.schema import migrate
+from assay.adapters.storage.tables import accounts, evaluations
 from assay.core.errors import InvalidCursor
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.filters import Filter, parse_filters, passes
@@ -24,6 +28,7 @@ from assay.ports.storage import TextFilter
 from tests.builders.evaluations import make_evaluation
 from tests.builders.identity import NOW, make_account, new_id
 from tests.contract.test_storage_concurrency import in_threads
+from tests.fakes.postgres import fresh_database
 
 examples = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -506,20 +511,23 @@ async def test_the_largest_accounts_are_made_ready_as_far_as_they_fit(
     assert await ready(1000) == {"most", "many", "some"}
 
 
-async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStorage, database_url: str) -> None:
+async def test_an_older_database_is_counted_when_it_is_upgraded(
+    storage: SqlStorage, database_url: str, tmp_path: Path
+) -> None:
     async with storage.write() as work:
         for number in range(5):
             archived = NOW if number == 3 else None
             await work.evaluations.add(make_evaluation(metadata={"n": number}, archived_at=archived))
-    async with storage._writing() as session:
-        for statement in (
-            "DROP TABLE evaluation_counts",
-            "DROP TABLE evaluation_changes",
-            "UPDATE assay_schema SET version_num = '0004'",
-        ):
-            await session.run(text(statement))
-    await upgrade(database_url)
-    fresh = open_storage(database_url)
+    older = f"sqlite:///{tmp_path}/older.db" if database_url.startswith("sqlite") else fresh_database()
+    writers = dialect_for(older).writers()
+    async with writers.begin() as connection, storage._reading() as session:
+        await connection.run_sync(migrate, "0004")
+        for table in (accounts, evaluations):
+            rows = [dict(row._mapping) for row in await session.rows(select(table))]
+            await connection.execute(insert(table), rows)
+    await writers.dispose()
+    await upgrade(older)
+    fresh = open_storage(older)
     try:
         for filters in ((), parse_filters([{"key": "n", "operator": "!=", "value": "9"}])):
             assert (await list_ids(fresh, "default", filters, False))[1] == 4
