@@ -187,8 +187,8 @@ def dollars(amount: float | None) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
 
 
-def print_estimate(estimate: Mapping[str, Any]) -> None:
-    """What an evaluation would ask of models and what that would cost."""
+def print_estimate(estimate: Mapping[str, Any], max_cost: float | None = None) -> None:
+    """What an evaluation would ask of models and what that would cost, and whether its budget is enough for that."""
     console = make_console()
     figures = ("calls", "cached", "prompt\ntokens", "answer\ntokens", "tokens\nat most", "cost", "cost\nat most")
     table = make_table("task", "model", *figures, texts=2)
@@ -208,6 +208,9 @@ def print_estimate(estimate: Mapping[str, Any]) -> None:
     console.print(table)
     for line in _estimate_notes(estimate):
         console.print(line, markup=False, soft_wrap=True)
+    expected = estimate["total"].get("cost")
+    if max_cost is not None and expected is not None and expected > max_cost:
+        console.print(f"That is more than max_cost, {dollars(max_cost)}: it would stop there.", soft_wrap=True)
 
 
 def _estimate_notes(estimate: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
     run_file = run_file.under(max_cost=max_cost)
     with connect(Target(base_url, api_key, account, data_dir)) as client:
         if dry_run:
-            print_estimate(ask(client, run_file, "/v5/evaluations/estimate"))
+            print_estimate(ask(client, run_file, "/v5/evaluations/estimate"), run_file.evaluation.get("max_cost"))
             return
         evaluation, aggregates = _evaluate(client, run_file)
         if output is not None:

@@ -59,6 +59,16 @@ def test_an_evaluation_at_its_budget_says_how_to_go_on(
     assert ("assay evaluations resume e1 --max-cost DOLLARS" in capsys.readouterr().out) is told
 
 
+@pytest.mark.parametrize(("budget", "warned"), [(None, False), (3.0, False), (0.5, True)])
+def test_an_estimate_above_the_budget_says_that_it_would_stop(
+    capsys: pytest.CaptureFixture[str], budget: float | None, warned: bool
+) -> None:
+    tokens = {"calls": 2, "cached_calls": 0, "prompt_tokens": 9, "completion_tokens": 4, "completion_tokens_at_most": 9}
+    one = {"alias": "a", "model": "v/m", **tokens, "cost": 2.0, "cost_at_most": 4.0}
+    print_estimate({"items": 2, "sampled": 2, "tasks": [one], "total": {"cost": 2.0}, "unpriced": []}, budget)
+    assert ("more than max_cost" in capsys.readouterr().out) is warned
+
+
 @pytest.mark.parametrize(("limit", "advised"), [(None, True), (100, False)])
 def test_an_estimate_advises_a_limit_only_where_there_is_none(
     capsys: pytest.CaptureFixture[str], limit: int | None, advised: bool
