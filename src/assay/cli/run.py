@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +62,17 @@ def create(client: "Client", run_file: "RunFile") -> dict[str, Any]:
     return ask(client, run_file, "/v5/evaluations")
 
 
+def unheeded(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> list[tuple[Sequence[str | int], str]]:
+    """Keys of tasks' configurations that the server left out, for it knows no such keys: typing mistakes, mostly."""
+    found: list[tuple[Sequence[str | int], str]] = []
+    for index, (ours, kept) in enumerate(zip(sent["tasks"], stored.get("tasks") or (), strict=False)):
+        if ours["task_type"] == kept["task_type"]:
+            message = f"{ours['task_type']} has no such key; it is not heeded"
+            left_out = [key for key in ours["configuration"] if key not in kept["configuration"]]
+            found.extend((("body", "tasks", index, "configuration", key), message) for key in left_out)
+    return found
+
+
 def ask(client: "Client", run_file: "RunFile", path: str) -> dict[str, Any]:
     """Send the evaluation somewhere; the answer. A refusal ends the program, see `create`."""
     from assay.cli.client import Refused
@@ -89,6 +100,9 @@ def _evaluate(client: "Client", run_file: "RunFile") -> tuple[dict[str, Any], di
     from assay.cli.report import make_console
 
     evaluation = create(client, run_file)
+    kept = client.get(f"/v5/evaluations/{evaluation['id']}", {"views": "tasks"})
+    for loc, message in unheeded(run_file.evaluation, kept):
+        typer.echo(f"assay: {run_file.explain(loc, message)}", err=True)
     console = make_console(stderr=True)
     try:
         evaluation = watch(client, evaluation["id"], console, run_file.name)
