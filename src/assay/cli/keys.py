@@ -48,7 +48,7 @@ def list_(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     from assay.cli.report import make_console, make_table, plain
 
     found = _on_local(lambda local: local.access.list_keys(), data_dir, database_url)
-    table = make_table("id", "name", "identity", "begins with", "accounts", "created", "revoked", texts=7)
+    table = make_table("id", "name", "whose", "begins", "accounts", "created", "revoked", texts=7)
     for key in found:
         revoked = f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else ""
         table.add_row(
