@@ -286,21 +286,26 @@ def build_api_services(
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
+    from assay.services.draft_test_cases import DraftTestCases
     from assay.services.dry_runs import DryRuns
     from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.files import Files
+    from assay.services.generation import GenerationJobs
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
     from assay.services.items import Items
+    from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
+    from assay.services.studio_projects import StudioProjects
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
+    from assay.services.variant_reports import VariantReports
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
@@ -334,6 +339,13 @@ def build_api_services(
         test_case_results=TestCaseResults(storage, clock),
         inference=InferenceCalls(inference, storage, registered_models),
         registered_models=registered_models,
+        studio_projects=StudioProjects(storage, clock),
+        model_templates=ModelTemplates(storage, clock),
+        model_instances=ModelInstances(storage, clock),
+        model_deployments=ModelDeployments(storage, clock),
+        variant_reports=VariantReports(storage, clock),
+        generation_jobs=GenerationJobs(storage, clock, task_services.models, model=task_services.judge_model),
+        draft_test_cases=DraftTestCases(storage, clock),
         task_types=task_types,
     )
 
@@ -483,6 +495,8 @@ async def _serve(
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
         services = build_api_services(settings, storage, engine, task_services, inference)
+        stack.push_async_callback(services.generation_jobs.close)
+        await services.generation_jobs.resume()
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

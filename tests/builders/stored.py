@@ -28,14 +28,18 @@ from assay.services.application_runs import ApplicationRuns
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
+from assay.services.draft_test_cases import DraftTestCases
 from assay.services.evaluation_configs import EvaluationConfigs
 from assay.services.files import Files
 from assay.services.groups import Groups
+from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
 from assay.services.questions import Questions, QuestionSets
 from assay.services.rubrics import Rubrics
 from assay.services.spans import SpanAssessments, Spans
+from assay.services.studio_projects import StudioProjects
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
+from assay.services.variant_reports import VariantReports
 from assay.settings import Settings
 
 LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -155,6 +159,12 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
         "dataset_versions": DatasetVersions(storage, clock),
         "test_cases": TestCases(storage, clock),
         "test_case_results": TestCaseResults(storage, clock),
+        "studio_projects": StudioProjects(storage, clock),
+        "model_templates": ModelTemplates(storage, clock),
+        "model_instances": ModelInstances(storage, clock),
+        "model_deployments": ModelDeployments(storage, clock),
+        "variant_reports": VariantReports(storage, clock),
+        "draft_test_cases": DraftTestCases(storage, clock),
     }
     app = build_api(ApiServices(**{**known, **services}), Settings())
     keys = [(await access.create_key(account_id, account_ids=[account_id]))[1] for account_id in ACCOUNTS]

@@ -17,10 +17,12 @@ from assay.core.evaluations import Evaluation, Item
 from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
+from assay.core.model_records import ModelTemplate
 from assay.core.paging import Page, PageRequest
 from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
+from assay.core.studio_projects import StudioProject
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
@@ -30,7 +32,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.generation import DraftCatalogue, GenerationJobCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.records import DeploymentCatalogue, InstanceCatalogue, ReportCatalogue
 from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
@@ -391,6 +395,13 @@ class UnitOfWork(Protocol):
     files: FileRepository
     spans: SpanRepository
     span_assessments: SpanAssessmentRepository
+    studio_projects: Catalogue[StudioProject]
+    model_templates: Catalogue[ModelTemplate]
+    model_instances: InstanceCatalogue
+    model_deployments: DeploymentCatalogue
+    variant_reports: ReportCatalogue
+    generation_jobs: GenerationJobCatalogue
+    draft_test_cases: DraftCatalogue
 
 
 class Storage(Protocol):

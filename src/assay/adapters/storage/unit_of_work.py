@@ -7,10 +7,18 @@ from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.files import SqlFiles
+from assay.adapters.storage.generation import SqlDrafts, SqlGenerationJobs
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.records import (
+    SqlModelDeployments,
+    SqlModelInstances,
+    SqlModelTemplates,
+    SqlStudioProjects,
+    SqlVariantReports,
+)
 from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.rubrics import SqlRubrics
@@ -20,7 +28,9 @@ from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
+from assay.core.model_records import ModelTemplate
 from assay.core.questions import QuestionSet
+from assay.core.studio_projects import StudioProject
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     DatasetVersionRepository,
@@ -30,7 +40,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.generation import DraftCatalogue, GenerationJobCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.records import DeploymentCatalogue, InstanceCatalogue, ReportCatalogue
 from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
@@ -73,3 +85,10 @@ class SqlUnitOfWork:
         self.files: FileRepository = SqlFiles(session)
         self.spans: SpanRepository = SqlSpans(session)
         self.span_assessments: SpanAssessmentRepository = SqlSpanAssessments(session)
+        self.studio_projects: Catalogue[StudioProject] = SqlStudioProjects(session)
+        self.model_templates: Catalogue[ModelTemplate] = SqlModelTemplates(session)
+        self.model_instances: InstanceCatalogue = SqlModelInstances(session)
+        self.model_deployments: DeploymentCatalogue = SqlModelDeployments(session)
+        self.variant_reports: ReportCatalogue = SqlVariantReports(session)
+        self.generation_jobs: GenerationJobCatalogue = SqlGenerationJobs(session)
+        self.draft_test_cases: DraftCatalogue = SqlDrafts(session)

@@ -18,21 +18,26 @@ if TYPE_CHECKING:
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
+    from assay.services.draft_test_cases import DraftTestCases
     from assay.services.dry_runs import DryRuns
     from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.files import Files
+    from assay.services.generation import GenerationJobs
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
     from assay.services.items import Items
+    from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
+    from assay.services.studio_projects import StudioProjects
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
+    from assay.services.variant_reports import VariantReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,13 @@ class ApiServices:
     test_case_results: "TestCaseResults"
     inference: "InferenceCalls"
     registered_models: "RegisteredModels"
+    studio_projects: "StudioProjects"
+    model_templates: "ModelTemplates"
+    model_instances: "ModelInstances"
+    model_deployments: "ModelDeployments"
+    variant_reports: "VariantReports"
+    generation_jobs: "GenerationJobs"
+    draft_test_cases: "DraftTestCases"
     task_types: Mapping[str, TaskType]
 
 
