@@ -38,7 +38,7 @@ def render_template(template: ModelTemplate) -> dict[str, Any]:
 def render_model(shown: ShownInstance, views: Collection[str] = ()) -> dict[str, Any]:
     """A model, with the views asked for. What its requests look like nobody knows: the schemas are empty."""
     instance = shown.instance
-    fields = wire.CreateModel.model_fields.keys() - _ENTITY
+    fields = wire.CreateModelInstance.model_fields.keys() - _ENTITY
     rendered = {
         **render_entity(instance),
         "name": instance.name,

@@ -22,17 +22,19 @@ FromViews = Annotated[tuple[str, ...], list_of("view", ("Deployments", "ModelGro
 _DEPLOYMENTS = "/models/{model_instance_id}/deployments"
 
 
-@router.post("/models", response_model=wire.Model)
-async def create_model(
-    services: FromServices, caller: FromCaller, body: Annotated[wire.CreateModel, Depends(CreateBody(wire.CreateModel))]
+@router.post("/models", response_model=wire.ModelInstance)
+async def create_model_instance(
+    services: FromServices,
+    caller: FromCaller,
+    body: Annotated[wire.CreateModelInstance, Depends(CreateBody(wire.CreateModelInstance))],
 ) -> Response:
     """Write down a model. Judges and tasks do not look here: they name models of the configured vendors."""
     shown = await services.model_instances.create(caller.within(body.account_id), body.name, new_details(body))
     return json_response(render_model(shown))
 
 
-@router.get("/models", response_model=Numbered[wire.Model])
-async def list_models(
+@router.get("/models", response_model=Numbered[wire.ModelInstance])
+async def list_model_instances(
     services: FromServices,
     accounts: FromAccounts,
     page: FromPage,
@@ -47,19 +49,21 @@ async def list_models(
     return page_answer([render_model(each, view) for each in found.items], found, page)
 
 
-@router.get("/models/{model_id}", response_model=wire.Model)
-async def retrieve_model(model_id: str, services: FromServices, caller: FromCaller, view: FromViews) -> Response:
+@router.get("/models/{model_id}", response_model=wire.ModelInstance)
+async def retrieve_model_instance(
+    model_id: str, services: FromServices, caller: FromCaller, view: FromViews
+) -> Response:
     """One model, archived or not."""
     shown = await services.model_instances.get(caller, model_id, deployments="Deployments" in view)
     return json_response(render_model(shown, view))
 
 
-@router.patch("/models/{model_id}", response_model=wire.Model)
-async def update_model(
+@router.patch("/models/{model_id}", response_model=wire.ModelInstance)
+async def update_model_instance(
     model_id: str,
     services: FromServices,
     caller: FromCaller,
-    body: Annotated[wire.UpdateModel, Depends(PatchBody(wire.UpdateModel))],
+    body: Annotated[wire.UpdateModelInstance, Depends(PatchBody(wire.UpdateModelInstance))],
 ) -> Response:
     """Change what is sent."""
     shown = await services.model_instances.update(caller, model_id, name=body.name, details=changed_details(body))
@@ -67,7 +71,7 @@ async def update_model(
 
 
 @router.delete("/models/{model_id}", response_model=Deleted)
-async def delete_model(model_id: str, services: FromServices, caller: FromCaller) -> Response:
+async def delete_model_instance(model_id: str, services: FromServices, caller: FromCaller) -> Response:
     """Archive a model."""
     return deleted_answer(await services.model_instances.archive(caller, model_id))
 

@@ -88,7 +88,7 @@ class ModelTemplate(Entity):
     model_request_parameters_schema: dict[str, Any] | None
 
 
-class CreateModel(BodyModel):
+class CreateModelInstance(BodyModel):
     """A model to write down."""
 
     account_id: str | None = None
@@ -106,10 +106,14 @@ class CreateModel(BodyModel):
     training_data_card: str | None = None
 
 
-class UpdateModel(PartialChanges):
+class UpdateModelInstance(PartialChanges):
     """Changes to a model; null clears all but its name and type."""
 
-    clearable: ClassVar[frozenset[str]] = frozenset(CreateModel.model_fields) - {"account_id", "name", "model_type"}
+    clearable: ClassVar[frozenset[str]] = frozenset(CreateModelInstance.model_fields) - {
+        "account_id",
+        "name",
+        "model_type",
+    }
 
     name: Text | None = None
     model_type: ModelType | None = None
@@ -162,7 +166,7 @@ class ModelDeployment(Entity):
     vendor_configuration: dict[str, Any] | None
 
 
-class Model(Entity):
+class ModelInstance(Entity):
     """A model, as it was written down. The last two are filled when `view` asks for them."""
 
     name: str
