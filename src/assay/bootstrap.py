@@ -242,6 +242,7 @@ def build_api_services(
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -273,6 +274,7 @@ def build_api_services(
         question_sets=QuestionSets(storage, clock),
         evaluation_configs=configs,
         application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        application_outputs=ApplicationOutputs(storage, clock),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
         test_case_results=TestCaseResults(storage, clock),

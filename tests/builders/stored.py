@@ -23,6 +23,7 @@ from assay.core.identity import Account, Caller, Identity
 from assay.ports.storage import Storage
 from assay.services.access import Access
 from assay.services.application_evaluations import ApplicationEvaluations
+from assay.services.application_outputs import ApplicationOutputs
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
@@ -142,6 +143,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
         "question_sets": QuestionSets(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
         "application_evaluations": ApplicationEvaluations(storage, clock, configs),
+        "application_outputs": ApplicationOutputs(storage, clock),
         "dataset_versions": DatasetVersions(storage, clock),
         "test_cases": TestCases(storage, clock),
         "test_case_results": TestCaseResults(storage, clock),

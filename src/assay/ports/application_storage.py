@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, ResultCounts
+from assay.core.application_outputs import ApplicationOutput, Interaction, OutputFilter
 from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.paging import NumberedPage, Slice
@@ -164,4 +165,36 @@ class TestCaseResultRepository(Protocol):
 
     async def last_completed(self, evaluation_seq: int) -> datetime | None:
         """When the last of the completed results completed."""
+        ...
+
+
+class ApplicationOutputRepository(Protocol):
+    """What applications gave for test cases. Outputs and interactions never change."""
+
+    async def add(self, outputs: Sequence[ApplicationOutput], interactions: Sequence[Interaction]) -> None:
+        """Add outputs in order, with the interactions that they came from."""
+        ...
+
+    async def get(self, account_ids: Sequence[str], output_id: str) -> ApplicationOutput | None:
+        """The output with that id in one of the accounts."""
+        ...
+
+    async def get_many(self, account_id: str, output_ids: Sequence[str]) -> Mapping[str, ApplicationOutput]:
+        """Those of the outputs that are in the account, by id."""
+        ...
+
+    async def list(self, page: NumberedPage, where: OutputFilter) -> Slice[ApplicationOutput]:
+        """A page of outputs, in the order in which they came."""
+        ...
+
+    async def newest_group(self, where: OutputFilter) -> str | None:
+        """The group of the newest output that matches."""
+        ...
+
+    async def of_group(self, account_id: str, group_id: str) -> Sequence[ApplicationOutput]:
+        """A group's outputs, in the order in which they came."""
+        ...
+
+    async def interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Interaction]:
+        """Those of the interactions that are in the account, by id."""
         ...

@@ -23,6 +23,7 @@ from assay.core.results import Result
 from assay.core.selection import Selection
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -373,6 +374,7 @@ class UnitOfWork(Protocol):
     question_sets: Catalogue[QuestionSet]
     evaluation_configs: Catalogue[EvaluationConfig]
     application_evaluations: ApplicationEvaluationRepository
+    application_outputs: ApplicationOutputRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository

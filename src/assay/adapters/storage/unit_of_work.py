@@ -2,6 +2,7 @@
 
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
 from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
+from assay.adapters.storage.application_outputs import SqlApplicationOutputs
 from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
@@ -18,6 +19,7 @@ from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.questions import Question, QuestionSet
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -53,6 +55,7 @@ class SqlUnitOfWork:
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
+        self.application_outputs: ApplicationOutputRepository = SqlApplicationOutputs(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)

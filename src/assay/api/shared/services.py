@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -47,6 +48,7 @@ class ApiServices:
     question_sets: "QuestionSets"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
+    application_outputs: "ApplicationOutputs"
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"

@@ -6,7 +6,6 @@ FAMILIES = (
     "agents",
     "application-deployments",
     "application-schemas",
-    "application-test-case-outputs",
     "application-variant-reports",
     "applications",
     "beta",
