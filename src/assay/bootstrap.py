@@ -250,9 +250,11 @@ def build_api_services(
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
+    from assay.services.files import Files
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -266,7 +268,10 @@ def build_api_services(
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
         aggregates=Aggregates(storage, clock, task_types),
         datasets=Datasets(storage, clock),
+        files=Files(storage, clock),
         groups=Groups(storage, clock),
+        spans=Spans(storage, clock),
+        span_assessments=SpanAssessments(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
         application_specs=ApplicationSpecs(storage, clock),
         application_variants=ApplicationVariants(storage, clock),

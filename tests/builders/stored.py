@@ -28,8 +28,10 @@ from assay.services.applications import ApplicationSpecs, ApplicationVariants
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
+from assay.services.files import Files
 from assay.services.groups import Groups
 from assay.services.questions import Questions, QuestionSets
+from assay.services.spans import SpanAssessments, Spans
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
 from assay.settings import Settings
@@ -136,6 +138,8 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
+    known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
+    known |= {"span_assessments": SpanAssessments(storage, clock)}
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
         "application_variants": ApplicationVariants(storage, clock),

@@ -4,6 +4,7 @@
      ├─ InvalidInput        the request's shape or range is wrong; lists Problems       (422)
      ├─ RuleViolation       well formed, but the state forbids it                       (400)
      │   └─ InvalidCursor   a paging cursor that names nothing in this list
+     ├─ Conflict            what is there already stands against it                     (409)
      ├─ NotFound            no such thing in this account                               (404)
      ├─ Unauthenticated     no key, an unknown key, a revoked key                       (401)
      ├─ Forbidden           a good key that may not do this                             (403)
@@ -65,6 +66,12 @@ class RuleViolation(AssayError):
     """The request is well formed but the present state forbids it."""
 
     code = "rule_violation"
+
+
+class Conflict(AssayError):
+    """Well formed, but something that is there already stands against it; trying again changes nothing."""
+
+    code = "conflict"
 
 
 class NotFound(AssayError):

@@ -29,6 +29,8 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue
+from assay.ports.files import FileRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +380,9 @@ class UnitOfWork(Protocol):
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
+    files: FileRepository
+    spans: SpanRepository
+    span_assessments: SpanAssessmentRepository
 
 
 class Storage(Protocol):

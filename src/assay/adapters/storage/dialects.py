@@ -4,17 +4,18 @@ SQLite has one writer's connection and a few read-only ones, so that a reader ne
 PostgreSQL has one pool; its readers are read-only transactions that see one snapshot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import aiosqlite
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import ColumnElement, Connection, Table, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
@@ -121,6 +122,10 @@ def _collated(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
     return f'{compiler.process(element.clauses, **kw)} COLLATE "C"'
 
 
+Allowed = Callable[[ReadOnlyColumnCollection[str, Any]], ColumnElement[bool] | None]
+"""Of the row that comes: the condition under which it replaces the one that is there; None: always."""
+
+
 class Dialect(Protocol):
     """One kind of database."""
 
@@ -161,6 +166,11 @@ class Dialect(Protocol):
 
     def insert_unless_exists(self, table: Table) -> Insert:
         """An insert that does nothing when the row's key is taken."""
+        ...
+
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        """An insert that, when the row's key is taken, writes the columns of `update` over the row that is there,
+        where `when` of the row that comes allows it."""
         ...
 
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -254,6 +264,13 @@ class SqliteDialect:
         from sqlalchemy.dialects import sqlite
 
         return sqlite.insert(table).on_conflict_do_nothing()
+
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import sqlite
+
+        insert = sqlite.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
 
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, list(rows))
@@ -355,6 +372,13 @@ class PostgresDialect:
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table).on_conflict_do_nothing()
+
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import postgresql
+
+        insert = postgresql.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
 
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, tuple(map(list, zip(*rows, strict=True))))

@@ -7,11 +7,13 @@ from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicat
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
+from assay.adapters.storage.files import SqlFiles
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.session import Session
+from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec, ApplicationVariant
@@ -25,6 +27,8 @@ from assay.ports.application_storage import (
     TestCaseResultRepository,
 )
 from assay.ports.catalogue import Catalogue
+from assay.ports.files import FileRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -59,3 +63,6 @@ class SqlUnitOfWork:
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)
+        self.files: FileRepository = SqlFiles(session)
+        self.spans: SpanRepository = SqlSpans(session)
+        self.span_assessments: SpanAssessmentRepository = SqlSpanAssessments(session)

@@ -12,6 +12,7 @@ from starlette.routing import Match
 from assay.api.shared.rendering import json_response
 from assay.core.errors import (
     AssayError,
+    Conflict,
     Forbidden,
     InvalidInput,
     NotConfigured,
@@ -27,6 +28,7 @@ from assay.core.errors import (
 STATUS_OF: dict[type[AssayError], int] = {
     InvalidInput: 422,
     RuleViolation: 400,
+    Conflict: 409,
     NotFound: 404,
     Unauthenticated: 401,
     Forbidden: 403,

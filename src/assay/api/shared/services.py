@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
+    from assay.services.files import Files
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -40,7 +42,10 @@ class ApiServices:
     exports: "Exports"
     aggregates: "Aggregates"
     datasets: "Datasets"
+    files: "Files"
     groups: "Groups"
+    spans: "Spans"
+    span_assessments: "SpanAssessments"
     dry_runs: "DryRuns"
     application_specs: "ApplicationSpecs"
     application_variants: "ApplicationVariants"
