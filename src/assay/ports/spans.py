@@ -32,9 +32,7 @@ class SpanRepository(Protocol):
         """Those of the spans by id that are in the account."""
         ...
 
-    async def of_interactions(
-        self, account_id: str, interaction_ids: Sequence[str]
-    ) -> Mapping[str, Sequence[Span]]:
+    async def of_interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Sequence[Span]]:
         """The spans of each of the interactions that has any, in the order in which they started."""
         ...
 

@@ -160,7 +160,7 @@ class _Batch:
                 created_at=self.at,
                 created_by=self.caller.identity,
                 metrics=new.metrics,
-                interaction_id=interaction and interaction.id,
+                interaction_id=None if interaction is None else interaction.id,
             )
         )
 

@@ -263,9 +263,7 @@ class SqlSpans:
                 contents[row.span_seq] = row
         return [_span(row, contents[row.seq]) for row in rows]
 
-    async def of_interactions(
-        self, account_id: str, interaction_ids: Sequence[str]
-    ) -> Mapping[str, Sequence[Span]]:
+    async def of_interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Sequence[Span]]:
         """The spans of each of the interactions that has any, in the order in which they started."""
         found: dict[str, list[Span]] = {}
         for some in in_lists(list(dict.fromkeys(interaction_ids))):

@@ -39,26 +39,30 @@ async def create_application_outputs(
     return json_response([render_output(each) for each in made])
 
 
-@router.get(_OUTPUTS, response_model=Numbered[wire.ApplicationOutputWithViews])
-async def list_application_outputs(
-    services: FromServices,
-    caller: FromCaller,
+def read_filter(
     accounts: FromAccounts,
-    page: FromPage,
-    view: FromViews,
     application_test_case_output_group_id: OptionalText = None,
     application_variant_id: OptionalText = None,
     application_variant_report_id: OptionalText = None,
     evaluation_dataset_id: OptionalText = None,
     evaluation_dataset_version_num: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
-) -> Response:
-    """Outputs in the order in which they came. There are no reports yet, so that none has outputs."""
+) -> OutputFilter:
+    """Which outputs a list covers. There are no reports yet: none has outputs."""
     group = application_test_case_output_group_id
     if application_variant_report_id is not None:
         group = f"report:{application_variant_report_id}"
-    where = OutputFilter(
-        accounts, group, application_variant_id, evaluation_dataset_id, evaluation_dataset_version_num
-    )
+    return OutputFilter(accounts, group, application_variant_id, evaluation_dataset_id, evaluation_dataset_version_num)
+
+
+@router.get(_OUTPUTS, response_model=Numbered[wire.ApplicationOutputWithViews])
+async def list_application_outputs(
+    services: FromServices,
+    caller: FromCaller,
+    where: Annotated[OutputFilter, Depends(read_filter)],
+    page: FromPage,
+    view: FromViews,
+) -> Response:
+    """Outputs in the order in which they came."""
     found = await services.application_outputs.list(
         caller, page, where, cases="TestCaseVersion" in view, traces="Trace" in view
     )
