@@ -54,7 +54,8 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value. And one may define `references(configuration)`, a sequence of `Reference`: what is kept in
+    no such value; and `skips_missing(configuration)`, whether it is skipped, instead of failing, where an item has
+    no value at another locator. And one may define `references(configuration)`, a sequence of `Reference`: what is kept in
     the account and named in the configuration.
     """
 

@@ -219,6 +219,9 @@ class Execution:
         try:
             return task.task_type.run(task.resolve(state.values), running.services)
         except MissingValue as missing:
+            skips = getattr(task.task_type, "skips_missing", None)
+            if skips is not None and skips(task.spec.configuration):
+                return Outcome(skipped=True)
             return Outcome.failed(ErrorType.MISSING_FIELD, str(missing))
         except Exception as error:
             return _unexpected(task, error)
