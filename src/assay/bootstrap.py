@@ -216,7 +216,13 @@ async def build_services(settings: Settings) -> "Services":
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
+    judge = settings.judge_model
+    return Services(
+        HttpModels(settings.all_vendors()),
+        await open_sandbox(settings),
+        load_metrics(),
+        judge if "/" in judge else f"openai/{judge}",
+    )
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":

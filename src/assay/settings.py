@@ -23,7 +23,9 @@ class VendorSettings(BaseModel):
     `api_key_env` names the environment variable that holds the key; keys stand nowhere else. Unless
     `api_key_required` says otherwise, a vendor that names one needs it set, except on loopback, where local
     servers want none. `concurrency` bounds the calls in flight in a process, `timeout` each attempt, and
-    `max_attempts` the attempts of a call. Times are seconds, sizes bytes.
+    `max_attempts` the attempts of a call. `structured_output` says how a judge's answer is held to its shape:
+    `json_schema` by the endpoint (OpenAI's `response_format`, or the one tool that an Anthropic model must
+    call), `none` by the prompt alone. Times are seconds, sizes bytes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +39,7 @@ class VendorSettings(BaseModel):
     connect_timeout: PositiveFloat = 10.0
     max_attempts: PositiveInt = 5
     max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    structured_output: Literal["json_schema", "none"] = "json_schema"
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
 
     @field_validator("base_url")

@@ -5,7 +5,8 @@ It runs inside a test's loop (`FakeEndpoint`) or as a process of its own (`Endpo
 
 Answers: the assistant says what the last user message said. A message that begins with `!` asks for a failure
 of its own, whatever the script says: `!status 400`, `!hang`, `!reset`, `!html`, `!tool_calls` and the other
-words of `KINDS`. Control: `GET /_calls`, `POST /_script` (a list of steps), `POST /_latency`, `POST /_reset`.
+words of `KINDS`. What stands in `[[...]]` in a conversation is answered in turn, see `judge_answers`.
+Control: `GET /_calls`, `POST /_script` (a list of steps), `POST /_latency`, `POST /_reset`.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from typing import Any, Self
 from urllib.parse import parse_qs
 
 import orjson
+
+from tests.fakes.judge_answers import Directed, directed, refuses_shape
 
 KINDS = frozenset(
     {
@@ -343,6 +346,11 @@ def _response(status: int, body: bytes, content_type: bytes = _JSON, headers: Ma
 
 
 def _answer(target: str, request: Any, message: str) -> bytes:
+    wanted = directed(request)
+    if wanted is not None:
+        if refuses_shape(wanted, request):
+            return _response(400, b'{"error":{"message":"response_format is not supported"}}')
+        return _response(200, orjson.dumps(_directed_body(target, request, wanted)))
     text = orjson.dumps(message)
     tokens = len(message) // 4 + 1
     path = target.partition("?")[0]
@@ -366,6 +374,22 @@ def _answer(target: str, request: Any, message: str) -> bytes:
             % (text, tokens, tokens),
         )
     return _response(200, orjson.dumps({"path": path, "received": request}))
+
+
+def _directed_body(target: str, request: Any, wanted: Directed) -> dict[str, Any]:
+    tokens = {"prompt": 10, "completion": 3}
+    if target.partition("?")[0].endswith("/messages"):
+        block: dict[str, Any] = {"type": "text", "text": wanted.text}
+        if request.get("tools"):
+            block = {"type": "tool_use", "id": "t", "name": request["tools"][0]["name"], "input": wanted.value}
+        stop = {"length": "max_tokens", "content_filter": "refusal"}.get(wanted.finish, "end_turn")
+        usage = {"input_tokens": tokens["prompt"], "output_tokens": tokens["completion"]}
+        return {"type": "message", "role": "assistant", "content": [block], "stop_reason": stop, "usage": usage}
+    message = {"role": "assistant", "content": wanted.text, "refusal": wanted.refusal}
+    return {
+        "choices": [{"index": 0, "finish_reason": wanted.finish, "message": message}],
+        "usage": {"prompt_tokens": tokens["prompt"], "completion_tokens": tokens["completion"]},
+    }
 
 
 def _scripted(step: Step, request: Any, head: bytes) -> bytes:

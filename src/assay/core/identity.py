@@ -71,6 +71,10 @@ class Caller:
         """Every account that the caller may see, the one that the request is about first."""
         return (self.account_id, *(each for each in self.account_ids if each != self.account_id))
 
+    def narrowed(self) -> "Caller":
+        """The caller seeing nothing but the account that the request is about."""
+        return replace(self, account_ids=())
+
     def within(self, account_id: str | None) -> "Caller":
         """The caller acting in another of its accounts; None: as it is.
 

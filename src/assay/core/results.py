@@ -51,6 +51,20 @@ class Usage:
     completion_tokens: int | None = None
     cached: bool = False
 
+    def plus(self, other: "Usage") -> "Usage":
+        """What two calls cost together: everything adds up. Tokens that one of them does not say count nothing."""
+        return Usage(
+            self.latency + other.latency,
+            self.attempts + other.attempts,
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            self.cached and other.cached,
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

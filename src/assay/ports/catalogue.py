@@ -6,7 +6,8 @@ Every kind is stored in the same way, through one Protocol. Conventions as in `p
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from assay.core.paging import NumberedPage, Slice
+from assay.core.paging import NumberedPage, Page, PageRequest, Slice
+from assay.core.questions import Question
 
 Entity = TypeVar("Entity")
 
@@ -41,4 +42,19 @@ class Catalogue(Protocol[Entity]):
 
     async def save(self, entity: Entity) -> None:
         """Write everything about an existing thing that can change."""
+        ...
+
+
+class QuestionCatalogue(Catalogue[Question], Protocol):
+    """The questions, which are also listed by cursor."""
+
+    async def page(
+        self,
+        account_id: str,
+        page: PageRequest,
+        *,
+        ids: Sequence[str] | None = None,
+        include_archived: bool = False,
+    ) -> Page[Question]:
+        """A page of the account's questions; `ids`: only those. Orders: created_at, title, type, id."""
         ...

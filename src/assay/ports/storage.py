@@ -18,7 +18,7 @@ from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
 from assay.core.paging import Page, PageRequest
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
 from assay.ports.application_storage import (
@@ -28,7 +28,7 @@ from assay.ports.application_storage import (
     TestCaseRepository,
     TestCaseResultRepository,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
@@ -372,7 +372,7 @@ class UnitOfWork(Protocol):
     groups: GroupRepository
     application_specs: Catalogue[ApplicationSpec]
     application_variants: Catalogue[ApplicationVariant]
-    questions: Catalogue[Question]
+    questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
     evaluation_configs: Catalogue[EvaluationConfig]
     application_evaluations: ApplicationEvaluationRepository

@@ -19,6 +19,8 @@ class Services:
     models: Models
     sandbox: Sandbox
     metrics: Mapping[str, Metric]
+    judge_model: str = "openai/gpt-4o"
+    """`vendor/model` of judges that name none (the setting `judge_model`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,20 @@ class Reference:
     version: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value of the item that `run` is given beside the configuration, as `configuration["item"][name]`.
+
+    `locator` is its place, which must be in the evaluation; `loc` is where the configuration asks for it. An
+    item that has no such value is an error of that item when it is `required`, and without the member otherwise.
+    """
+
+    name: str
+    locator: str
+    loc: tuple[str | int, ...]
+    required: bool = True
+
+
 class TaskType(Protocol):
     """A task type: a class `TaskType` with these members, in a module of `assay.task_types`.
 
@@ -55,8 +71,11 @@ class TaskType(Protocol):
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
     no such value; and `skips_missing(configuration)`, whether it is skipped, instead of failing, where an item has
-    no value at another locator. And one may define `references(configuration)`, a sequence of `Reference`: what is kept in
-    the account and named in the configuration.
+    no value at another locator. One may define `readings(configuration, columns, known)`, a sequence of `Reading`; `columns`
+    are the rows' columns and those that the tasks before it write, `known` all that there are. And one may define
+    `references(configuration)`, a sequence of `Reference`: what is kept in the account and named in the
+    configuration; then also `material_problems(configuration, material)`, in the form of `check`: what is wrong
+    with what was found.
     """
 
     name: ClassVar[str]

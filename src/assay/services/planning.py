@@ -12,7 +12,7 @@ from assay.core.errors import InvalidInput, Problem
 from assay.core.graph import Cycle, Node, dependencies, topological_order
 from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
-from assay.registry.task_types import Services, TaskType
+from assay.registry.task_types import Reading, Services, TaskType
 
 MAX_ALIAS_LENGTH = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -87,6 +87,7 @@ def compile_tasks(
     known = frozenset(columns).union(*writes.values()) if writes else frozenset(columns)
     problems: list[Problem] = []
     compiled: dict[str, tuple[TaskSpec, Binding, dict[str, Any]]] = {}
+    visible = list(columns)
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
@@ -95,7 +96,12 @@ def compile_tasks(
                 problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
         bound = _bind_configuration(spec, task_type, known, loc, problems)
         if bound is not None and task_type.executes:
+            readings = getattr(task_type, "readings", None)
+            if readings is not None:
+                binding = _bind_readings(bound[0], readings(spec.configuration, visible, known), known, loc, problems)
+                bound = (binding, bound[1])
             compiled[spec.alias] = (spec, *bound)
+        visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
     nodes = [Node(alias, writes[alias], binding.columns) for alias, (_, binding, _) in compiled.items()]
@@ -174,6 +180,32 @@ def _bind_with_optional(
         return resolved
 
     return Binding(resolve, base.columns.union(*(extra.columns for _, extra in extras)), constant=False)
+
+
+def _bind_readings(
+    base: Binding, readings: Sequence[Reading], known: Collection[str], loc: Loc, problems: list[Problem]
+) -> Binding:
+    """The binding with the values that the readings point at, as its member `item`."""
+    found = []
+    for reading in readings:
+        locator = parse_locator(reading.locator, known)
+        if locator is None:
+            message = _unknown_locator(reading.locator, known)
+            problems.append(Problem((*loc, *reading.loc), message, "unknown_locator", reading.locator))
+        else:
+            found.append((reading, locator))
+
+    def resolve(values: Mapping[str, Any]) -> dict[str, Any]:
+        item: dict[str, Any] = {}
+        for reading, locator in found:
+            try:
+                item[reading.name] = locator.resolve(values)
+            except MissingValue:
+                if reading.required:
+                    raise
+        return {**base.resolve(values), "item": item}
+
+    return Binding(resolve, base.columns.union(locator.column for _, locator in found), constant=False)
 
 
 def _mentions(value: Any, locator: str) -> bool:

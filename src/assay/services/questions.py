@@ -1,4 +1,4 @@
-"""Questions and question sets: made, and for sets changed, archived and restored."""
+"""Questions and question sets: made, changed in what may change, archived and restored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import uuid_utils
 
 from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.identity import Caller
-from assay.core.paging import NumberedPage, Slice
+from assay.core.paging import NumberedPage, Page, PageRequest, Slice
 from assay.core.questions import Bounds, Choice, Question, QuestionSet, QuestionType, Scale, question_problems
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
@@ -63,7 +63,7 @@ class InvalidQuestion(InvalidInput):
 
 
 class Questions:
-    """The use cases of questions, which never change once they are made."""
+    """The use cases of questions. What a question asks never changes once it is made; what it is called may."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
@@ -95,6 +95,33 @@ class Questions:
         """A page of the accounts' questions, newest first."""
         async with self._storage.read() as work:
             return await work.questions.list(account_ids, page, include_archived=include_archived)
+
+    async def page(
+        self, caller: Caller, page: PageRequest, *, ids: Sequence[str] | None = None, include_archived: bool = False
+    ) -> Page[Question]:
+        """A page of the account's questions by cursor; `ids`: only those of them."""
+        async with self._storage.read() as work:
+            return await work.questions.page(caller.account_id, page, ids=ids, include_archived=include_archived)
+
+    async def rename(self, caller: Caller, question_id: str, title: str) -> Question:
+        """Call a question something else. Raises NotFound, and RuleViolation for an archived one."""
+        async with self._storage.write() as work:
+            found = unarchived(await find(work.questions, Question, caller, question_id))
+            renamed = replace(found, title=title)
+            await work.questions.save(renamed)
+        return renamed
+
+    async def archive(self, caller: Caller, question_id: str) -> Question:
+        """Hide a question from lists; what refers to it keeps it. Nothing to do when it is hidden. Raises
+        NotFound."""
+        async with self._storage.write() as work:
+            await archive(work.questions, Question, caller, question_id, self._clock.now())
+            return await find(work.questions, Question, caller, question_id)
+
+    async def restore(self, caller: Caller, question_id: str) -> Question:
+        """Show an archived question in lists again; nothing to do when it is shown. Raises NotFound."""
+        async with self._storage.write() as work:
+            return await restore(work.questions, Question, caller, question_id)
 
 
 class QuestionSets:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from assay.core.errors import NotFound, RuleViolation
+from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.questions import Question, question_document
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import UnitOfWork
@@ -19,7 +19,8 @@ async def with_material(
 ) -> tuple[TaskSpec, ...]:
     """The tasks, each with what its configuration refers to, as that is now.
 
-    Raises RuleViolation, saying where, for what is not in the account or is archived.
+    Raises RuleViolation, saying where, for what is not in the account or is archived, and InvalidInput for what
+    the task cannot work with.
     """
     filled = []
     for index, spec in enumerate(specs):
@@ -31,8 +32,18 @@ async def with_material(
                 found[reference.key] = await _LOOKUPS[reference.kind](unit, account_id, reference)
             except (NotFound, RuleViolation) as error:
                 raise RuleViolation(f"{place}: {error.message}") from error
+        if found:
+            _check(index, spec, task_types[spec.task_type], found)
         filled.append(replace(spec, material=found))
     return tuple(filled)
+
+
+def _check(index: int, spec: TaskSpec, task_type: TaskType, found: Mapping[str, Any]) -> None:
+    problems = getattr(task_type, "material_problems", None)
+    faults = problems(spec.configuration, found) if problems is not None else ()
+    if faults:
+        loc = ("body", "tasks", index, "configuration")
+        raise InvalidInput([Problem((*loc, *fault.loc), fault.message, "invalid_configuration") for fault in faults])
 
 
 async def _question(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from assay.adapters.models.dialect import Untranslatable, count, join_url
+from assay.ports.models import AnswerShape
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -120,6 +121,24 @@ class AnthropicDialect:
                 "total_tokens": (prompt or 0) + (completion or 0),
             },
         }
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        if shape.schema.get("type") != "object":
+            raise Untranslatable("a tool's input is an object")
+        function = {"name": shape.name, "description": "Gives the answer.", "parameters": shape.schema}
+        tools = [{"type": "function", "function": function}]
+        choice = {"type": "function", "function": {"name": shape.name}}
+        return self.chat_body(name, {**request, "tools": tools, "tool_choice": choice})
+
+    def held_reply(self, body: Any) -> Any:
+        reply = self.chat_reply(body)
+        if reply is not body:
+            choice = reply["choices"][0]
+            calls = choice["message"].pop("tool_calls", None)
+            if calls:
+                choice["message"]["content"] = calls[0]["function"]["arguments"]
+                choice["finish_reason"] = "stop" if choice["finish_reason"] == "tool_calls" else choice["finish_reason"]
+        return reply
 
     def tokens(self, body: Any) -> tuple[int | None, int | None]:
         usage = body.get("usage") if isinstance(body, dict) else None

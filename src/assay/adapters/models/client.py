@@ -1,6 +1,7 @@
 """`HttpModels`: models over HTTP, with each vendor's limits, retries and accounts of what a call cost."""
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -9,18 +10,24 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import orjson
+import structlog
 
 from assay.adapters.models.dialect import Untranslatable
 from assay.adapters.models.gate import Gate
 from assay.adapters.models.retries import backoff, is_retried, retry_after
 from assay.adapters.models.vendors import Vendor
 from assay.core.results import ErrorType, TaskError, Usage
-from assay.ports.models import ModelReply
+from assay.ports.models import AnswerShape, ModelReply
 from assay.settings import VendorSettings
 
 if TYPE_CHECKING:
     from assay.adapters.models.exchange import Answer, Exchange, Route
 
+log = structlog.get_logger()
+
+_REFUSED_SHAPE = frozenset({400, 422})
+"""Statuses by which an endpoint says that it cannot hold an answer to a shape, among other things."""
+_MOST_REMEMBERED = 10_000
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
@@ -53,6 +60,7 @@ class _Refusal:
     reason: str
     retried: bool = False
     wait: float | None = None
+    status: int | None = None
 
 
 class HttpModels:
@@ -68,6 +76,7 @@ class HttpModels:
     def __init__(self, vendors: Mapping[str, VendorSettings], environ: Mapping[str, str] = os.environ) -> None:
         self._vendors = {name: Vendor.configure(name, settings, environ) for name, settings in vendors.items()}
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Here] = WeakKeyDictionary()
+        self._unheld: set[tuple[str, bytes]] = set()
 
     def problem(self, model: str) -> str | None:
         vendor, slash, name = model.partition("/")
@@ -93,12 +102,36 @@ class HttpModels:
             return _error(ErrorType.INVALID_INPUT, f"{model}: {error}")
         except TypeError as error:
             return _error(ErrorType.INVALID_INPUT, f"{model}: the request cannot be written as JSON: {error}")
-        settings = vendor.settings
-        call = _Call(vendor, model, vendor.dialect.chat_path(), body, settings.max_attempts, settings.timeout)
-        reply = await self._send(call)
+        reply = await self._send(_chat_call(vendor, model, body))
         if reply.error is None:
             return ModelReply(body=vendor.dialect.chat_reply(reply.body), usage=reply.usage)
         return reply
+
+    async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
+        problem = self.problem(model)
+        if problem is not None:
+            return _error(ErrorType.INFERENCE_ERROR, problem)
+        vendor_name, _, name = model.partition("/")
+        vendor = self._vendors[vendor_name]
+        if vendor.settings.structured_output == "none":
+            return await self.chat(model, request)
+        try:
+            known = (model, hashlib.blake2b(orjson.dumps(shape.schema), digest_size=16).digest())
+            if known in self._unheld:
+                return await self.chat(model, request)
+            body = orjson.dumps(vendor.dialect.held_body(name, _without_streaming(request), shape))
+        except (Untranslatable, TypeError):
+            return await self.chat(model, request)  # which says what cannot be said, if it cannot be said either
+        outcome, usage = await self._attempted(_chat_call(vendor, model, body))
+        if not isinstance(outcome, _Refusal):
+            return ModelReply(vendor.dialect.held_reply(outcome), usage=usage)
+        if outcome.status not in _REFUSED_SHAPE:
+            return _refused(model, outcome, usage)
+        reply = await self.chat(model, request)
+        if reply.error is None and known not in self._unheld and len(self._unheld) < _MOST_REMEMBERED:
+            self._unheld.add(known)
+            log.warning("an endpoint refuses answers by a schema; it is asked without", model=model)
+        return ModelReply(reply.body, reply.error, usage.plus(reply.usage))
 
     async def infer(
         self,
@@ -159,6 +192,13 @@ class HttpModels:
 
     async def _send(self, call: _Call) -> ModelReply:
         """Attempt the call until it succeeds, may not be repeated, or has been tried often enough."""
+        outcome, usage = await self._attempted(call)
+        if isinstance(outcome, _Refusal):
+            return _refused(call.model, outcome, usage)
+        return ModelReply(outcome, usage=usage)
+
+    async def _attempted(self, call: _Call) -> tuple[Any, Usage]:
+        """The parsed body of the answer, or the last attempt's refusal; and what it cost."""
         from assay.adapters.models.exchange import Failed
 
         here = self._here()
@@ -187,12 +227,20 @@ class HttpModels:
             if not isinstance(outcome, _Refusal):
                 gate.ease()
                 prompt, completion = call.vendor.dialect.tokens(outcome)
-                return ModelReply(outcome, usage=Usage(seconds, attempt, prompt, completion))
+                return outcome, Usage(seconds, attempt, prompt, completion)
             if not outcome.retried or attempt >= call.attempts:
-                tries = "" if attempt == 1 else f" (after {attempt} attempts)"
-                message = f"{call.model}: {outcome.reason}{tries}"
-                return _error(outcome.kind, message, Usage(seconds, attempt))
+                return outcome, Usage(seconds, attempt)
             await asyncio.sleep(backoff(attempt) if outcome.wait is None else outcome.wait + backoff(1))
+
+
+def _chat_call(vendor: Vendor, model: str, body: bytes) -> _Call:
+    settings = vendor.settings
+    return _Call(vendor, model, vendor.dialect.chat_path(), body, settings.max_attempts, settings.timeout)
+
+
+def _refused(model: str, refusal: _Refusal, usage: Usage) -> ModelReply:
+    tries = "" if usage.attempts == 1 else f" (after {usage.attempts} attempts)"
+    return _error(refusal.kind, f"{model}: {refusal.reason}{tries}", usage)
 
 
 def _without_streaming(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -222,6 +270,7 @@ def _judge(vendor: Vendor, answer: "Answer") -> Any:
         f"HTTP {status}: {words}",
         retried=is_retried(status, answer.headers) and not spent,
         wait=retry_after(answer.headers),
+        status=status,
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from assay.ports.models import AnswerShape
+
 LARGEST_COUNT = 2**53
 """Larger counts of tokens are no counts."""
 
@@ -32,6 +34,14 @@ class Dialect(Protocol):
 
     def chat_reply(self, body: Any) -> Any:
         """The vendor's answer in OpenAI's shape; as it is when it is not what the vendor promises."""
+        ...
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        """The chat's body with the answer held to a shape. Raises Untranslatable where it cannot be."""
+        ...
+
+    def held_reply(self, body: Any) -> Any:
+        """The answer to a `held_body` in OpenAI's shape, with the JSON as the assistant's text."""
         ...
 
     def infer_path(self, args: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.adapters.models.dialect import count, join_url
+from assay.ports.models import AnswerShape
 
 
 class OpenAIDialect:
@@ -26,6 +27,15 @@ class OpenAIDialect:
         return {"model": name, **request}
 
     def chat_reply(self, body: Any) -> Any:
+        return body
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        schema: dict[str, Any] = {"name": shape.name, "schema": shape.schema}
+        if shape.strict is not None:
+            schema["strict"] = shape.strict
+        return {"model": name, **request, "response_format": {"type": "json_schema", "json_schema": schema}}
+
+    def held_reply(self, body: Any) -> Any:
         return body
 
     def infer_path(self, args: Mapping[str, Any]) -> str:

@@ -8,10 +8,18 @@ from sqlalchemy import Row, delete, insert, select
 
 from assay.adapters.storage.catalogue import SqlCatalogue, creation
 from assay.adapters.storage.catalogue_tables import question_set_questions, question_sets, questions
+from assay.adapters.storage.paging import Listing, page_rows
 from assay.adapters.storage.session import slices
+from assay.core.paging import Page, PageRequest
 from assay.core.questions import Bounds, Choice, Question, QuestionSet, QuestionType, Scale
 
 _PLAIN = ("multi", "dropdown", "form_schema", "allow_multi_timestamps", "default")
+_ORDERS = {
+    "created_at": (questions.c.created_at, questions.c.seq),
+    "title": (questions.c.title, questions.c.seq),
+    "type": (questions.c.type, questions.c.seq),
+    "id": (questions.c.id,),
+}
 _SHAPED: dict[str, Any] = {"scale": Scale, "bounds": Bounds, "lengths": Bounds}
 
 
@@ -55,6 +63,22 @@ class SqlQuestions(SqlCatalogue[Question]):
             **{name: stored.get(name) for name in _PLAIN},
             **shaped,
         )
+
+    async def page(
+        self,
+        account_id: str,
+        page: PageRequest,
+        *,
+        ids: Sequence[str] | None = None,
+        include_archived: bool = False,
+    ) -> Page[Question]:
+        """A page of the account's questions."""
+        members = self._within([account_id])
+        matches = members if include_archived else members.where(questions.c.archived_at.is_(None))
+        if ids is not None:
+            matches = matches.where(questions.c.id.in_(ids))
+        rows, total, has_more = await page_rows(self._session, Listing(matches, members, questions.c.id, _ORDERS), page)
+        return Page([self._entity(row) for row in rows], total, has_more)
 
 
 class SqlQuestionSets(SqlCatalogue[QuestionSet]):

@@ -18,7 +18,7 @@ from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.evaluation_configs import EvaluationConfig
-from assay.core.questions import Question, QuestionSet
+from assay.core.questions import QuestionSet
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     ApplicationOutputRepository,
@@ -26,7 +26,7 @@ from assay.ports.application_storage import (
     TestCaseRepository,
     TestCaseResultRepository,
 )
-from assay.ports.catalogue import Catalogue
+from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
@@ -55,7 +55,7 @@ class SqlUnitOfWork:
         self.groups: GroupRepository = SqlGroups(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
-        self.questions: Catalogue[Question] = SqlQuestions(session)
+        self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)

@@ -14,7 +14,6 @@ FAMILIES = (
     "files",
     "inference",
     "models",
-    "questions",
     "responses",
     "rubrics",
     "sgp",
