@@ -206,11 +206,13 @@ class _Engine:
                 await writer.close()
         await self.services.sandbox.close()
         await self.services.models.close()
+        await self.services.applications.close()
         await storage.close()
 
 
 async def build_services(settings: Settings) -> "Services":
     """What tasks use; serves the web server's loop and the engine's."""
+    from assay.adapters.applications import HttpApplications
     from assay.adapters.models import HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
@@ -218,10 +220,11 @@ async def build_services(settings: Settings) -> "Services":
 
     judge = settings.judge_model
     return Services(
-        HttpModels(settings.all_vendors()),
-        await open_sandbox(settings),
-        load_metrics(),
-        judge if "/" in judge else f"openai/{judge}",
+        models=HttpModels(settings.all_vendors()),
+        sandbox=await open_sandbox(settings),
+        metrics=load_metrics(),
+        applications=HttpApplications(settings),
+        judge_model=judge if "/" in judge else f"openai/{judge}",
     )
 
 
@@ -280,7 +283,7 @@ def build_api_services(
         span_assessments=SpanAssessments(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
         application_specs=ApplicationSpecs(storage, clock),
-        application_variants=ApplicationVariants(storage, clock),
+        application_variants=ApplicationVariants(storage, clock, task_services.applications),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
         evaluation_configs=configs,
@@ -430,6 +433,7 @@ async def _serve(
         await stack.enter_async_context(storage.sole_server(give_way))
         task_services = await build_services(settings)
         stack.push_async_callback(task_services.models.close)
+        stack.push_async_callback(task_services.applications.close)
         stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)

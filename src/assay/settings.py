@@ -1,15 +1,16 @@
 """Settings: environment variables `ASSAY_*`, then `assay.toml`, then these defaults."""
 
+import json
 import os
 import re
 import tomllib
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -74,6 +75,45 @@ class VendorSettings(BaseModel):
         return self.api_key_env is not None and not is_loopback(urlsplit(self.base_url).hostname or "")
 
 
+NETWORK_WORDS = ("public", "private", "loopback")
+
+
+def _split(value: Any) -> Any:
+    """A list written as text: JSON, or parts joined by commas."""
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part for part in (piece.strip() for piece in value.split(",")) if part]
+    return value
+
+
+class SecretSettings(BaseModel):
+    """A secret that the headers of an application's endpoint may name, and the hosts that it is sent to.
+
+    Its value stands here (`value`) or in the environment variable that `env` names. `hosts` are names or
+    addresses, each with a port or for all ports: whoever may register an endpoint could otherwise have the secret
+    sent to a server of their own.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    value: str | None = Field(default=None, repr=False)
+    env: str | None = None
+    hosts: Annotated[list[str], NoDecode] = Field(min_length=1)
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _are_hosts(cls, hosts: Any) -> Any:
+        found = _split(hosts)
+        return [host.lower() if isinstance(host, str) else host for host in found] if isinstance(found, list) else found
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if (self.value is None) == (self.env is None):
+            raise ValueError("needs value or env, one of them")
+        return self
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -130,10 +170,30 @@ class Settings(BaseSettings):
     engine_poll_seconds: PositiveFloat = 0.1
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
+    application_networks: Annotated[list[str], NoDecode] = Field(default_factory=lambda: list(NETWORK_WORDS))
+    application_concurrency: PositiveInt = 32
+    application_timeout: PositiveFloat = 120.0
+    application_max_attempts: PositiveInt = 3
+    application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
     judge_model: str = Field(default="gpt-4o", min_length=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)
+    secrets: dict[str, SecretSettings] = Field(default_factory=dict, repr=False)
+
+    @field_validator("application_networks", mode="before")
+    @classmethod
+    def _are_networks(cls, networks: Any) -> Any:
+        found = _split(networks)
+        for network in found if isinstance(found, list) else ():
+            if isinstance(network, str) and network not in NETWORK_WORDS:
+                ip_network(network)  # says what is wrong with it
+        return found
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _have_lower_case_names(cls, secrets: Any) -> Any:
+        return {name.lower(): secret for name, secret in secrets.items()} if isinstance(secrets, dict) else secrets
 
     @field_validator("vendors", mode="before")
     @classmethod

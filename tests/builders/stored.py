@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from scale_gp_beta import AsyncSGPClient
 
+from assay.adapters.applications import HttpApplications
 from assay.adapters.clock import SystemClock
 from assay.adapters.storage.schema import upgrade
 from assay.adapters.storage.storage import open_storage
@@ -142,7 +143,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     known |= {"span_assessments": SpanAssessments(storage, clock)}
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
-        "application_variants": ApplicationVariants(storage, clock),
+        "application_variants": ApplicationVariants(storage, clock, HttpApplications(Settings())),
         "questions": Questions(storage, clock),
         "question_sets": QuestionSets(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),

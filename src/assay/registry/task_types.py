@@ -1,12 +1,13 @@
 """What a task type is: a name, a Configuration and a run. One file each in `assay.task_types`."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from assay.core.results import Outcome
+from assay.ports.applications import Applications, NoApplications
 from assay.ports.models import Models
 from assay.ports.sandbox import Sandbox
 from assay.registry.metrics import Metric
@@ -19,6 +20,7 @@ class Services:
     models: Models
     sandbox: Sandbox
     metrics: Mapping[str, Metric]
+    applications: Applications = field(default_factory=NoApplications)
     judge_model: str = "openai/gpt-4o"
     """`vendor/model` of judges that name none (the setting `judge_model`)."""
 

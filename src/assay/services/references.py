@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from assay.core.applications import ApplicationVariant
 from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.questions import Question, question_document
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import UnitOfWork
 from assay.registry.task_types import Reference, TaskType
+from assay.services.applications import endpoint_of
 from assay.services.catalogue import find_to_use
 
 Lookup = Callable[[UnitOfWork, str, Reference], Awaitable[dict[str, Any]]]
@@ -50,5 +52,17 @@ async def _question(unit: UnitOfWork, account_id: str, reference: Reference) -> 
     return question_document(await find_to_use(unit.questions, Question, account_id, reference.id))
 
 
-_LOOKUPS: Mapping[str, Lookup] = {"question": _question}
+async def _application_variant(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    variant = await find_to_use(unit.application_variants, ApplicationVariant, account_id, reference.id)
+    endpoint_of(variant, "http")
+    return {"id": variant.id, "name": variant.name, "endpoint": variant.configuration["endpoint"]}
+
+
+async def _agent(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    variant = await find_to_use(unit.application_variants, ApplicationVariant, account_id, reference.id)
+    endpoint_of(variant, "agent")
+    return {"id": variant.id, "name": variant.name, "endpoint": variant.configuration["endpoint"]}
+
+
+_LOOKUPS: Mapping[str, Lookup] = {"agent": _agent, "application_variant": _application_variant, "question": _question}
 """What can be referred to, by the word for it in `Reference.kind`; each gives a JSON object."""
