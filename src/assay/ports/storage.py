@@ -21,6 +21,7 @@ from assay.core.paging import Page, PageRequest
 from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     ApplicationOutputRepository,
@@ -363,6 +364,7 @@ class UnitOfWork(Protocol):
     """One transaction and the repositories that act in it."""
 
     accounts: AccountRepository
+    annotation_tasks: AnnotationTaskRepository
     api_keys: ApiKeyRepository
     datasets: DatasetRepository
     dataset_items: DatasetItemRepository

@@ -1,6 +1,7 @@
 """One transaction and the repositories that act in it."""
 
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
+from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
 from assay.adapters.storage.application_outputs import SqlApplicationOutputs
 from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
@@ -19,6 +20,7 @@ from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec, ApplicationVariant
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.questions import QuestionSet
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
     ApplicationOutputRepository,
@@ -46,6 +48,7 @@ class SqlUnitOfWork:
 
     def __init__(self, session: Session) -> None:
         self.accounts: AccountRepository = SqlAccounts(session)
+        self.annotation_tasks: AnnotationTaskRepository = SqlAnnotationTasks(session)
         self.api_keys: ApiKeyRepository = SqlApiKeys(session)
         self.datasets: DatasetRepository = SqlDatasets(session)
         self.dataset_items: DatasetItemRepository = SqlDatasetItems(session)
