@@ -218,13 +218,12 @@ async def build_services(settings: Settings) -> "Services":
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    judge = settings.judge_model
     return Services(
         models=HttpModels(settings.all_vendors()),
         sandbox=await open_sandbox(settings),
         metrics=load_metrics(),
         applications=HttpApplications(settings),
-        judge_model=judge if "/" in judge else f"openai/{judge}",
+        judge_model=settings.vendor_model(settings.judge_model),
     )
 
 
@@ -252,6 +251,7 @@ def build_api_services(
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.application_outputs import ApplicationOutputs
+    from assay.services.application_tasks import ApplicationTasks
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -263,12 +263,14 @@ def build_api_services(
     from assay.services.groups import Groups
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.resumption import Resumption
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    application_tasks = ApplicationTasks(task_types, task_services, resolve_model=settings.vendor_model)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -287,11 +289,11 @@ def build_api_services(
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
         evaluation_configs=configs,
-        application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        application_evaluations=ApplicationEvaluations(storage, clock, configs, application_tasks, engine),
         application_outputs=ApplicationOutputs(storage, clock),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
-        test_case_results=TestCaseResults(storage, clock),
+        test_case_results=TestCaseResults(storage, clock, task_types, Resumption(engine)),
         task_types=task_types,
     )
 

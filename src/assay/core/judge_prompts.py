@@ -57,7 +57,9 @@ def judge_prompt(config: Mapping[str, Any] | None, question: str) -> JudgePrompt
         return f"{{{{{locators[name][0]}}}}}"
 
     text = _placeholder([*locators, EVALUATION_QUESTION]).sub(filled, template)
-    return JudgePrompt(text, tuple(locator for name, (locator, optional) in locators.items() if optional and name in used))
+    return JudgePrompt(
+        text, tuple(locator for name, (locator, optional) in locators.items() if optional and name in used)
+    )
 
 
 def _placeholder(names: Sequence[str]) -> re.Pattern[str]:

@@ -165,6 +165,14 @@ class TestCaseResultRepository(Protocol):
         """Write the labels, the data and the state of results as they are, with no revision. Touches no counter."""
         ...
 
+    async def await_engine(self, evaluation_seq: int) -> None:
+        """Let every result of an evaluation wait for the engine."""
+        ...
+
+    async def reopen(self, evaluation_seq: int, at: datetime) -> None:
+        """Take away the answers of every result that nobody annotated: it is pending again."""
+        ...
+
     async def waiting(self, evaluation: Evaluation, first_seq: int, last_seq: int) -> Sequence[TestCaseResult]:
         """The results in a range of sequence numbers that wait for the engine, in order."""
         ...

@@ -312,6 +312,14 @@ class ResultRepository(Protocol):
         """Insert results, first write wins; returns how many were really inserted."""
         ...
 
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all: only those that people gave are ever taken back."""
+        ...
+
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         ...

@@ -72,10 +72,10 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value; and `skips_missing(configuration)`, whether it is skipped, instead of failing, where an item has
-    no value at another locator. One may define `readings(configuration, columns, known)`, a sequence of `Reading`; `columns`
-    are the rows' columns and those that the tasks before it write, `known` all that there are. And one may define
-    `references(configuration)`, a sequence of `Reference`: what is kept in the account and named in the
+    no such value; and `skips_missing(configuration)`, whether it is skipped, instead of failing, on an item that has
+    no value at another locator. One may define `readings(configuration, columns, known)`, a sequence of `Reading`;
+    `columns` are the rows' columns and those that the tasks before it write, `known` all that there are. And one may
+    define `references(configuration)`, a sequence of `Reference`: what is kept in the account and named in the
     configuration; then also `material_problems(configuration, material)`, in the form of `check`: what is wrong
     with what was found.
     """

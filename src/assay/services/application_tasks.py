@@ -1,12 +1,12 @@
 """From an evaluation of an application to the tasks that compute and ask what it wants: one core, one engine.
 
-    the variant's endpoint      application_variant                `output`
-    a component of metrics      metric                             `metric:<name>`, with several types `...:<type>`
-    a question to a judge       auto_evaluation.question           `q:<id>`, beside people `llm:<id>`
-    a question to people        contributor_evaluation.question    `q:<id>`
+the variant's endpoint      application_variant                `output`
+a component of metrics      metric                             `metric:<name>`, with several types `...:<type>`
+a question to a judge       auto_evaluation.question           `q:<id>`, beside people `llm:<id>`
+a question to people        contributor_evaluation.question    `q:<id>`
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +18,10 @@ from assay.core.judge_prompts import judge_prompt
 from assay.core.questions import Question, QuestionSet
 from assay.core.tasks import TaskSpec
 from assay.core.test_case_results import CASE_COLUMNS
+from assay.ports.storage import UnitOfWork
 from assay.registry.task_types import Services, TaskType
-from assay.services.planning import compile_tasks, plan_tasks
+from assay.services.planning import plan_tasks
+from assay.services.references import with_material
 
 JUDGED, PEOPLED, COMPUTED, RUN = (
     "auto_evaluation.question",
@@ -32,7 +34,9 @@ METRIC_PREFIX, ANSWER_PREFIX, JUDGE_PREFIX = "metric:", "q:", "llm:"
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 METRIC_TYPES = ("rouge", *ROUGE_TYPES, "bleu", "meteor", "cosine_similarity", "f1")
 _SYNONYMS: Mapping[str, str] = {
-    **dict.fromkeys(("candidate", "prediction", "hypothesis", "generated", "output", "summary", "translation"), "candidate"),
+    **dict.fromkeys(
+        ("candidate", "prediction", "hypothesis", "generated", "output", "summary", "translation"), "candidate"
+    ),
     **dict.fromkeys(("reference", "ground_truth", "expected", "expected_output", "target", "label"), "reference"),
 }
 """The names that a mapping's parameters may have, and what they mean."""
@@ -58,40 +62,37 @@ class _Raw:
 
 
 class ApplicationTasks:
-    """Makes tasks of setups. `model_aliases` says which `vendor/model` a judge's name means; another name without a
-    vendor is one of OpenAI's."""
+    """Makes tasks of setups. `resolve_model` gives the `vendor/model` that a judge's name means."""
 
     def __init__(
-        self, task_types: Mapping[str, TaskType], services: Services, *, model_aliases: Mapping[str, str]
+        self, task_types: Mapping[str, TaskType], services: Services, *, resolve_model: Callable[[str], str]
     ) -> None:
         self._task_types = task_types
         self._services = services
-        self._aliases = model_aliases
+        self._resolve_model = resolve_model
 
-    def make(
-        self, setup: ApplicationSetup, expanded: ExpandedConfig | None, *, runs_variant: bool
+    async def make(
+        self,
+        work: UnitOfWork,
+        account_id: str,
+        setup: ApplicationSetup,
+        expanded: ExpandedConfig | None,
+        *,
+        runs_variant: bool,
     ) -> tuple[TaskSpec, ...]:
-        """The tasks of an evaluation, without what they refer to. `runs_variant`: outputs come from its endpoint.
+        """The tasks of an evaluation, with what they refer to. `runs_variant`: outputs come from its endpoint.
 
-        Raises InvalidInput for metrics that cannot be computed, RuleViolation for a data location that is none, and
-        NotConfigured for a judge that cannot be called.
+        Raises InvalidInput for metrics that cannot be computed, RuleViolation for a data location that is none and
+        for what may not be referred to, and NotConfigured for a judge that cannot be called.
         """
         raw = [*_variant_task(setup, runs_variant=runs_variant), *_metric_tasks(setup)]
         if expanded is not None:
             raw += self._question_tasks(setup, expanded)
         try:
             plan = plan_tasks([each.task for each in raw], CASE_COLUMNS, self._task_types, self._services)
+            return await with_material(work, account_id, plan.specs, self._task_types)
         except InvalidInput as invalid:
             raise _relocated(invalid, raw) from None
-        return plan.specs
-
-    def runnable(self, specs: Sequence[TaskSpec]) -> tuple[str, ...]:
-        """The aliases of the tasks that the engine runs."""
-        return tuple(task.alias for task in compile_tasks(specs, CASE_COLUMNS, self._task_types))
-
-    def resolved_model(self, name: str) -> str:
-        """The `vendor/model` that a judge's name means."""
-        return self._aliases.get(name) or (name if "/" in name else f"openai/{name}")
 
     def _question_tasks(self, setup: ApplicationSetup, expanded: ExpandedConfig) -> Iterator[_Raw]:
         kind = expanded.config.evaluation_type
@@ -107,7 +108,7 @@ class ApplicationTasks:
 
     def _judge(self, config: EvaluationConfig) -> str:
         name = config.auto_evaluation_model or ""
-        model = self.resolved_model(name)
+        model = self._resolve_model(name)
         problem = self._services.models.problem(model)
         if problem is not None:
             raise NotConfigured(
@@ -138,7 +139,7 @@ def annotation_configs(setup: ApplicationSetup) -> list[Mapping[str, Any]]:
 
 def _variant_task(setup: ApplicationSetup, *, runs_variant: bool) -> Iterator[_Raw]:
     if runs_variant:
-        configuration = {"application_variant_id": setup.variant_id, "inputs": "item.input"}
+        configuration = {"application_variant_id": setup.variant_id, "inputs": {"input": "item.input"}}
         task = {"task_type": RUN, "alias": OUTPUT_ALIAS, "configuration": configuration}
         yield _Raw(task, ("body", "application_variant_id"))
 
@@ -240,7 +241,7 @@ def layout_of(config: Mapping[str, Any] | None) -> dict[str, Any]:
         ]
         if shown:
             children.append({"direction": inner, "children": shown})
-    return {"direction": outer, "children": children}
+    return {"direction": outer, "children": children} if children else layout_of(None)
 
 
 def _relocated(invalid: InvalidInput, raw: Sequence[_Raw]) -> InvalidInput:

@@ -19,7 +19,7 @@ from assay.ports.engine import Engine
 from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
 from assay.services.datasets import NewDataset, add_dataset
-from assay.services.planning import Plan, plan_tasks
+from assay.services.planning import Plan, executed_aliases, plan_tasks
 from assay.services.references import with_material
 from assay.services.rows import Row, check_files, check_rows, columns_of
 
@@ -267,11 +267,7 @@ class Evaluations:
 
     def executed_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
         """The aliases of the tasks that the engine runs: pending on an item without a result."""
-        return tuple(
-            task.alias
-            for task in evaluation.tasks
-            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
-        )
+        return executed_aliases(evaluation, self._task_types)
 
     def _plan(self, tasks: Sequence[Any], columns: Sequence[str]) -> Plan:
         return plan_tasks(tasks, columns, self._task_types, self._task_services)

@@ -12,11 +12,13 @@ from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.locators import MissingValue
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
+from assay.core.test_case_results import CASE_COLUMNS
 from assay.ports.clock import Clock
 from assay.ports.engine import Chunk
-from assay.ports.storage import Storage
+from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import Services, TaskType
-from assay.services.planning import RunnableTask, compile_tasks
+from assay.services.labelling import Labelling
+from assay.services.planning import RunnableTask, compile_tasks, executed_aliases
 from assay.services.result_writer import ResultWriter
 
 log = structlog.get_logger()
@@ -30,12 +32,15 @@ REMEMBERED_EVALUATIONS = 64
 @dataclass(frozen=True, slots=True)
 class _Running:
     """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, and what
-    they may use."""
+    they may use. `source` is what was compiled: an evaluation may get other tasks and columns. `labelled`: its items
+    are counted by their labels, not by their results."""
 
     seq: int
     services: Services
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
+    source: tuple[Any, ...] = ()
+    labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Execution:
         clock: Clock,
         *,
         chunk_sizes: ChunkSizes,
+        labelling: Labelling | None = None,
     ) -> None:
         self._storage = storage
         self._writer = writer
@@ -84,6 +90,7 @@ class Execution:
         self._services = services
         self._clock = clock
         self._chunk_sizes = chunk_sizes
+        self._labelling = labelling or Labelling(storage, task_types, clock)
         self._compiled: dict[str, _Running] = {}
 
     async def plan(self, evaluation_id: str) -> list[Chunk]:
@@ -96,8 +103,11 @@ class Execution:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return []
+            labelled = await _is_labelled(unit, evaluation)
             size = self._chunk_sizes.size(evaluation.progress.total)
-            bounds = await unit.items.bounds(evaluation.seq, size)
+            bounds = [] if labelled else await unit.items.bounds(evaluation.seq, size)
+        if labelled:
+            bounds = await self._labelled_bounds(evaluation)
         if evaluation.started_at is None:
             async with self._storage.write() as unit:
                 await unit.evaluations.set_status(
@@ -105,13 +115,20 @@ class Execution:
                 )
         return [Chunk(evaluation_id, number, first, last) for number, (first, last) in enumerate(bounds)]
 
+    async def _labelled_bounds(self, evaluation: Evaluation) -> Sequence[tuple[int, int]]:
+        """The bounds of the results that wait for the engine, which a builder's job makes first."""
+        await self._labelling.generate(evaluation)
+        async with self._storage.read() as unit:
+            waiting = await unit.test_case_results.count_waiting(evaluation.seq)
+            return await unit.test_case_results.waiting_bounds(evaluation.seq, self._chunk_sizes.size(waiting))
+
     async def run_chunk(self, chunk: Chunk) -> None:
         """Run what the chunk's items still lack. Returns when every result is durable."""
         found = await _patiently(lambda: self._read(chunk))
         if found is None:
             return
-        evaluation, items = found
-        running = self._running(evaluation)
+        evaluation, items, labelled = found
+        running = self._running(evaluation, labelled=labelled)
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
         try:
@@ -120,14 +137,22 @@ class Execution:
             for run in runs:
                 run.cancel()
         await self._writer.flushed(evaluation.seq)
+        if labelled:
+            await _patiently(lambda: self._labelling.label(evaluation, chunk.first_seq, chunk.last_seq))
 
-    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
-        """The chunk's items and their evaluation; None when that is gone or no longer running."""
+    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item], bool] | None:
+        """The evaluation, the chunk's items that may have something to do, and whether they are labelled; None when
+        the evaluation is gone or no longer running."""
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
-            return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+            items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+            if not await _is_labelled(unit, evaluation):
+                return evaluation, items, False
+            results = await unit.test_case_results.waiting(evaluation, chunk.first_seq, chunk.last_seq)
+            waiting = {result.seq for result in results}
+            return evaluation, [item for item in items if item.seq in waiting], True
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
@@ -140,15 +165,15 @@ class Execution:
     async def _finish(self, evaluation_id: str, failure: str | None) -> None:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
+            labelled = evaluation is not None and await _is_labelled(unit, evaluation)
         if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+            return
+        if labelled:
+            await self._labelling.finish(evaluation, failure)
             return
         if failure is None and evaluation.progress.pending > 0:
             return
-        aliases = tuple(
-            task.alias
-            for task in evaluation.tasks
-            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
-        )
+        aliases = executed_aliases(evaluation, self._task_types)
         async with self._storage.write() as unit:
             await unit.evaluations.recount(evaluation.seq, aliases)
             counted = await unit.evaluations.get(None, evaluation_id, include_archived=True)
@@ -165,11 +190,14 @@ class Execution:
         async with self._storage.read() as unit:
             return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
-    def _running(self, evaluation: Evaluation) -> _Running:
+    def _running(self, evaluation: Evaluation, *, labelled: bool = False) -> _Running:
+        columns = tuple(dict.fromkeys((*evaluation.column_names, *(CASE_COLUMNS if labelled else ()))))
+        source = (evaluation.tasks, columns)
         found = self._compiled.get(evaluation.id)
-        if found is None:
-            tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
-            found = _Running(evaluation.seq, self._services, tasks, tuple(task.alias for task in tasks))
+        if found is None or found.source != source:
+            tasks = compile_tasks(evaluation.tasks, columns, self._task_types)
+            aliases = tuple(task.alias for task in tasks)
+            found = _Running(evaluation.seq, self._services, tasks, aliases, source, labelled)
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
@@ -227,7 +255,14 @@ class Execution:
             return _unexpected(task, error)
 
     def _store(self, running: _Running, state: "_ItemState", results: Sequence[Result]) -> None:
-        self._writer.add(running.seq, results, aliases=running.aliases, finished=state.finished, failed=state.failed)
+        finished = state.finished and not running.labelled
+        self._writer.add(running.seq, results, aliases=running.aliases, finished=finished, failed=state.failed)
+
+
+async def _is_labelled(unit: UnitOfWork, evaluation: Evaluation) -> bool:
+    """Whether it is an evaluation of an application, whose results have labels."""
+    found = await unit.application_evaluations.get((evaluation.account_id,), evaluation.id)
+    return found is not None and found.setup is not None
 
 
 class _ItemState:

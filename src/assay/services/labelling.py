@@ -40,6 +40,7 @@ from assay.services.evaluation_configs import expanded_config
 from assay.services.evaluations import was_cancelled
 from assay.services.labels import flags_review
 from assay.services.planning import executed_aliases
+from assay.services.result_tasks import asks_people, queue_results
 from assay.services.test_cases import case_data
 
 EVERY = NumberedPage(limit=2**31 - 1)
@@ -67,7 +68,7 @@ class Labelling:
     async def _generate(self, work: UnitOfWork, found: ApplicationEvaluation, setup: ApplicationSetup) -> None:
         now = self._clock.now()
         config = await expanded_config(work, found.evaluation.account_id, setup.configuration_id)
-        sources = await _sources(work, found, setup)
+        sources = await sources_of(work, found.evaluation.account_id, setup)
         computing = Computing.WAITING if executed_aliases(found.evaluation, self._task_types) else Computing.DONE
         labels = Labels()
         if computing is Computing.DONE and not asks(setup, config):
@@ -78,6 +79,8 @@ class Labelling:
         found = replace(found, setup=setup)
         added = await work.test_case_results.add(found.evaluation, made, rows)
         await work.application_evaluations.save(found)
+        if asks_people(config):
+            await queue_results(work, found.evaluation, added, now, ready=setup.output_group_id is not None)
         await settle(work, found, [], added, rows)
 
     async def label(self, evaluation: Evaluation, first_seq: int, last_seq: int) -> None:
@@ -96,6 +99,10 @@ class Labelling:
             rules = _Rules(found, found.setup, config, aliases, self._clock.now())
             after = [rules.labelled(each, items[each.seq].results) for each in done]
             await work.test_case_results.put(after)
+            if rules.runs_variant:
+                await work.annotation_tasks.make_ready(
+                    evaluation.seq, rules.at, first_item=first_seq, last_item=last_seq
+                )
             await settle(work, found, done, after, [])
 
     async def finish(self, evaluation: Evaluation, failure: str | None) -> None:
@@ -117,7 +124,7 @@ class Labelling:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """What a builder's result is made of: the test case, and its output if that is there."""
 
     case: DatasetItem
@@ -140,7 +147,7 @@ class _Rules:
         """A result after the engine's work; labels that people gave meanwhile stay."""
         errored = any(left[alias].status is ResultStatus.ERRORED for alias in self.aliases)
         after = replace(result, computing=Computing.FAILED if errored else Computing.DONE, updated_at=self.at)
-        output = left.get(OUTPUT_ALIAS) if self._runs_variant else None
+        output = left.get(OUTPUT_ALIAS) if self.runs_variant else None
         if output is not None and output.status is ResultStatus.COMPLETED:
             after = replace(after, evaluation_data=output_data(output, result.schema_type))
         if result.labels.status is not LabelStatus.PENDING:
@@ -150,7 +157,8 @@ class _Rules:
         return replace(after, labels=self._labels(result.labels, left))
 
     @property
-    def _runs_variant(self) -> bool:
+    def runs_variant(self) -> bool:
+        """Whether the outputs are the application's own, made here."""
         return any(task.task_type == RUN for task in self.found.evaluation.tasks)
 
     def _labels(self, before: Labels, left: Mapping[str, Result]) -> Labels:
@@ -233,6 +241,30 @@ async def settle(
         progress.failed + gained(LabelStatus.FAILED),
         await work.test_case_results.count_waiting(evaluation.seq),
     )
+    await _write(work, found, setup, counts, rows)
+
+
+async def recount(work: UnitOfWork, found: ApplicationEvaluation) -> None:
+    """As `settle`, after many results have changed at once: they are counted anew."""
+    assert found.setup is not None
+    tally = await work.test_case_results.tally(found.evaluation.seq)
+
+    def counted(status: LabelStatus) -> int:
+        return sum(count for (each, _), count in tally.items() if each is status)
+
+    waiting = sum(count for (_, computing), count in tally.items() if computing is Computing.WAITING)
+    counts = ResultCounts(sum(tally.values()), counted(LabelStatus.COMPLETED), counted(LabelStatus.FAILED), waiting)
+    await _write(work, found, found.setup, counts, [])
+
+
+async def _write(
+    work: UnitOfWork,
+    found: ApplicationEvaluation,
+    setup: ApplicationSetup,
+    counts: ResultCounts,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    evaluation = found.evaluation
     columns = dict.fromkeys(evaluation.column_names)
     for row in rows:
         columns.update(dict.fromkeys(row))
@@ -270,13 +302,14 @@ async def _locked(work: UnitOfWork, evaluation: Evaluation) -> ApplicationEvalua
     return found
 
 
-async def _sources(work: UnitOfWork, found: ApplicationEvaluation, setup: ApplicationSetup) -> list[_Source]:
-    account_id = found.evaluation.account_id
+async def sources_of(work: UnitOfWork, account_id: str, setup: ApplicationSetup) -> list[Source]:
+    """What a builder's results are made of, in the order of the test cases: those that its outputs cover, or all
+    of the version when it runs its variant."""
     dataset = await work.dataset_versions.get_dataset(account_id, setup.dataset_id or "")
     assert dataset is not None
     cases = (await work.test_cases.list(dataset.id, EVERY, version=setup.dataset_version)).items
     if setup.output_group_id is None:
-        return [_Source(case, dataset, None, row_of(case_data(dataset, case.data), {})) for case in cases]
+        return [Source(case, dataset, None, row_of(case_data(dataset, case.data), {})) for case in cases]
     outputs = await work.application_outputs.of_group(account_id, setup.output_group_id)
     by_case = {output.test_case_id: output for output in outputs}
     traces = await traces_by_output(work, account_id, outputs, trace_nodes(setup))
@@ -287,7 +320,7 @@ async def _sources(work: UnitOfWork, found: ApplicationEvaluation, setup: Applic
             row = row_of(case_data(dataset, case.data), output.output)
             if output.id in traces:
                 row["trace"] = traces[output.id]
-            sources.append(_Source(case, dataset, output, row))
+            sources.append(Source(case, dataset, output, row))
     return sources
 
 
@@ -313,7 +346,7 @@ def _held(span: Span) -> dict[str, Any]:
 
 
 def _result(
-    found: ApplicationEvaluation, source: _Source, computing: Computing, labels: Labels, at: datetime
+    found: ApplicationEvaluation, source: Source, computing: Computing, labels: Labels, at: datetime
 ) -> TestCaseResult:
     evaluation, setup = found.evaluation, found.setup
     assert setup is not None

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay.core.errors import InvalidInput, Problem
+from assay.core.evaluations import Evaluation
 from assay.core.graph import Cycle, Node, dependencies, topological_order
 from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
@@ -121,6 +122,15 @@ def compile_tasks(
             _resolver(compiled[alias][1], {**compiled[alias][2], **compiled[alias][0].material}),
         )
         for alias in order
+    )
+
+
+def executed_aliases(evaluation: Evaluation, task_types: Mapping[str, TaskType]) -> tuple[str, ...]:
+    """The aliases of the tasks that the engine runs: pending on an item without a result."""
+    return tuple(
+        task.alias
+        for task in evaluation.tasks
+        if task.task_type not in task_types or task_types[task.task_type].executes
     )
 
 

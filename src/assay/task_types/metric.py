@@ -22,7 +22,7 @@ class MetricConfiguration(BaseModel):
     )
     structured: Literal["error", "json"] = Field(
         default="error",
-        description="What a value that is a list or an object gives: an error, or (`json`) it is scored by its JSON text.",
+        description="What a list or an object gives: an error, or (`json`) the score of its JSON text.",
     )
 
 

@@ -4,13 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from scale_gp import AsyncSGPClient
 
+from assay.adapters.clock import SystemClock
 from assay.ports.storage import Storage
+from assay.registry.discovery import load_metrics, load_task_types
+from assay.registry.task_types import Services
+from assay.services.execution import ChunkSizes, Execution
+from assay.services.result_writer import ResultWriter
 from tests.builders.evaluating import EvaluatingApi, evaluating_api
+from tests.fakes.models import FakeModels
 
 ACCOUNT = "default"
 
@@ -25,6 +31,27 @@ class Stage:
     client: AsyncSGPClient
     v5: EvaluatingApi
     storage: Storage
+    models: FakeModels
+    services: Services
+
+    async def run(self, evaluation_id: str, *, chunks: int | None = None) -> None:
+        """Run the job of an evaluation, or only its first chunks, as the engine does."""
+        writer = ResultWriter(self.storage, 0.01)
+        sizes = ChunkSizes(largest=4, smallest=2, parts=2)
+        execution = Execution(
+            self.storage, writer, load_task_types(), self.services, SystemClock(), chunk_sizes=sizes
+        )
+        planned = await execution.plan(evaluation_id)
+        for chunk in planned[:chunks]:
+            await execution.run_chunk(chunk)
+        if chunks is None:
+            await execution.finish(evaluation_id, None)
+        await writer.close()
+
+    async def unfinished(self) -> list[str]:
+        """The evaluations that the engine has work for."""
+        async with self.storage.read() as work:
+            return [evaluation.id for evaluation in await work.evaluations.list_running()]
 
     async def spec(self, name: str = "an application") -> str:
         made = await self.client.application_specs.create(account_id=ACCOUNT, name=name, description="d")
@@ -73,7 +100,9 @@ class Stage:
 @asynccontextmanager
 async def a_stage(folder: Path) -> AsyncIterator[Stage]:
     """A stage on a new SQLite storage."""
-    async with evaluating_api(folder) as v5:
+    models = FakeModels()
+    services = Services(models, cast("Any", None), load_metrics())
+    async with evaluating_api(folder, task_services=services) as v5:
         served = v5.served
         client = AsyncSGPClient(
             api_key=served.raw.headers["x-api-key"],
@@ -82,4 +111,4 @@ async def a_stage(folder: Path) -> AsyncIterator[Stage]:
             http_client=served.raw,
             _strict_response_validation=True,
         )
-        yield Stage(served.raw, served.stranger, client, v5, v5.storage)
+        yield Stage(served.raw, served.stranger, client, v5, v5.storage, models, services)

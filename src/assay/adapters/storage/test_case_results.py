@@ -166,6 +166,19 @@ class SqlTestCaseResults:
             put = [{"of_item": seq, **{f"new_{name}": row[name] for name in _PUT_COLUMNS}} for seq, row in rows]
             await self._session.run(_PUT, put)
 
+    async def await_engine(self, evaluation_seq: int) -> None:
+        """Let every result of an evaluation wait for the engine."""
+        chosen = update(item_labels).where(_label.evaluation_seq == evaluation_seq)
+        await self._session.run(chosen.values(computing=str(Computing.WAITING)))
+
+    async def reopen(self, evaluation_seq: int, at: datetime) -> None:
+        """Take away the answers of every result that nobody annotated: it is pending again."""
+        chosen = update(item_labels).where(
+            _label.evaluation_seq == evaluation_seq, _label.annotated_by_id.is_(None), _label.status != "PENDING"
+        )
+        pending = {"status": "PENDING", "answers": None, "completed_at": None, "updated_at": at}
+        await self._session.run(chosen.values(pending))
+
     async def waiting(self, evaluation: Evaluation, first_seq: int, last_seq: int) -> Sequence[TestCaseResult]:
         """The results in a range of sequence numbers that wait for the engine, in order."""
         chosen = _selected().where(
@@ -235,7 +248,8 @@ class SqlTestCaseResults:
         if annotated_by is not None:
             statement = statement.where(_label.annotated_by_id == annotated_by)
         row = (await self._session.rows(statement))[0]
-        return LabellingFigures(*(int(number) for number in row[:7]), *row[7:])
+        total, flagged, labelled, approved, fixed, seconds, count = map(int, row[:7])
+        return LabellingFigures(total, flagged, labelled, approved, fixed, seconds, count, row[7], row[8])
 
     async def contributors(self, evaluation: Evaluation, page: NumberedPage) -> Slice[str]:
         """A page of the ids of those who labelled results that are completed, in order."""
