@@ -251,6 +251,7 @@ def build_api_services(
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.application_outputs import ApplicationOutputs
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.application_tasks import ApplicationTasks
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
@@ -284,6 +285,7 @@ def build_api_services(
         spans=Spans(storage, clock),
         span_assessments=SpanAssessments(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
+        application_runs=ApplicationRuns(storage, task_services.applications),
         application_specs=ApplicationSpecs(storage, clock),
         application_variants=ApplicationVariants(storage, clock, task_services.applications),
         questions=Questions(storage, clock),

@@ -162,6 +162,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     api_key: str | None = Field(default=None, repr=False)
     max_body_bytes: PositiveInt = 256 * 1024 * 1024
+    max_file_bytes: PositiveInt = 25 * 1024 * 1024
     max_json_depth: PositiveInt = 100
     export_link_seconds: PositiveInt = 3600
     chunk_size: PositiveInt = 256

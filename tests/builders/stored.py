@@ -28,6 +28,7 @@ from assay.registry.task_types import Services
 from assay.services.access import Access
 from assay.services.application_evaluations import ApplicationEvaluations
 from assay.services.application_outputs import ApplicationOutputs
+from assay.services.application_runs import ApplicationRuns
 from assay.services.application_tasks import ApplicationTasks
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
 from assay.services.dataset_versions import DatasetVersions
@@ -176,9 +177,11 @@ async def served_api(
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
     known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
     known |= {"span_assessments": SpanAssessments(storage, clock)}
+    applications = HttpApplications(Settings(), {})
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
-        "application_variants": ApplicationVariants(storage, clock, HttpApplications(Settings())),
+        "application_variants": ApplicationVariants(storage, clock, applications),
+        "application_runs": ApplicationRuns(storage, applications),
         "questions": Questions(storage, clock),
         "question_sets": QuestionSets(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
@@ -200,6 +203,7 @@ async def served_api(
             _strict_response_validation=True,
         )
         yield ServedApi(raw, stranger, official)
+    await applications.close()
 
 
 def _client(app: Any, key: str) -> httpx.AsyncClient:

@@ -142,6 +142,26 @@ class FakeApplication:
     async def _do_wrong_shape(self, writer: asyncio.StreamWriter) -> bool:
         return await self._json(writer, {"reply": {"text": "elsewhere"}})
 
+    async def _do_deep(self, writer: asyncio.StreamWriter) -> bool:
+        body = b'{"answer": ' + b"[" * 900 + b"]" * 900 + b"}"
+        return await self._raw(writer, 200, body, b"application/json")
+
+    async def _do_deep_elsewhere(self, writer: asyncio.StreamWriter) -> bool:
+        return await self._raw(writer, 200, b"[" * 900 + b"]" * 900, b"application/json")
+
+    async def _do_nul(self, writer: asyncio.StreamWriter) -> bool:
+        body = b'{"answer": "a\\u0000b", "sources": {"\\u0000": 1e308}, "trace": {"spans": [{"name": "\\u0000"}]}}'
+        return await self._raw(writer, 200, body, b"application/json")
+
+    async def _do_surrogate(self, writer: asyncio.StreamWriter) -> bool:
+        return await self._raw(writer, 200, b'{"answer": "\\ud800"}', b"application/json")
+
+    async def _do_long_number(self, writer: asyncio.StreamWriter) -> bool:
+        return await self._raw(writer, 200, b'{"answer": 1' + b"0" * 500 + b"}", b"application/json")
+
+    async def _do_nan(self, writer: asyncio.StreamWriter) -> bool:
+        return await self._raw(writer, 200, b'{"answer": NaN}', b"application/json")
+
     async def _do_declared_gigabyte(self, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (1 << 30))
         return await self._pour(writer, lambda piece: piece)
@@ -203,7 +223,8 @@ class FakeApplication:
         )
 
     async def _do_secretive_error(self, writer: asyncio.StreamWriter) -> bool:
-        said = f"bad token {self.calls[-1].headers.get('authorization')}".encode()
+        headers = self.calls[-1].headers
+        said = f"bad token {headers.get('authorization')}, or {headers.get('x-token')}".encode()
         return await self._raw(writer, 401, said, b"text/plain")
 
     async def _do_text(self, writer: asyncio.StreamWriter) -> bool:

@@ -11,7 +11,8 @@
      ├─ TooLarge            a body or file over a limit                                 (413)
      ├─ NotOffered          part of the vendor's product that Assay leaves out          (501)
      ├─ Unavailable         cannot be done now; trying again may work                   (503)
-     └─ NotConfigured       a setting is missing or wrong; names the setting            (400)
+     ├─ NotConfigured       a setting is missing or wrong; names the setting            (400)
+     └─ ApplicationFailed   an application that was called did not answer as it should  (502)
 
 A task that fails on one item is no exception: it is a result (`core.results.TaskError`).
 """
@@ -119,6 +120,13 @@ class NotConfigured(AssayError):
     """A setting is missing or wrong; the message names the setting that cures it."""
 
     code = "not_configured"
+
+
+class ApplicationFailed(AssayError):
+    """An application that was called did not answer as its endpoint says. The message begins with the type of the
+    error that an item would have; calling again may do again whatever the application did."""
+
+    code = "application_failed"
 
 
 class InvalidCursor(RuleViolation):

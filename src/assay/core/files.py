@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,6 +83,16 @@ class File:
     created_at: datetime
     created_by: Identity
     tags: Mapping[str, Any] | None = None
+
+
+def named_files(value: Any) -> Iterator[tuple[str, str]]:
+    """The uploaded files that the values of an object stand for, as `{"file_type": ..., "file_id": ...}`: the key
+    and the id of each. Anything but an object names none."""
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(inner, Mapping) and isinstance(inner.get("file_type"), str):
+            file_id = inner.get("file_id")
+            if isinstance(file_id, str):
+                yield key, file_id
 
 
 def safe_filename(given: str | None) -> str:

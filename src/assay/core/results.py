@@ -1,9 +1,11 @@
 """What a task left for an item: a value or an error, and what it cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from assay.core.spans import NewSpan, Span
 
 JSON = Any
 """A JSON value: None, bool, int, float (finite), str, list or dict of JSON values."""
@@ -72,7 +74,8 @@ class Outcome:
 
     `columns` are further named values (a custom function's `outputs`); `detail` is kept with the result
     for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated. `skipped`:
-    the task did not apply to the item, and there is neither value nor error.
+    the task did not apply to the item, and there is neither value nor error. `spans` are a trace of how the value
+    came about, with ids of their own (see `core.application_spans.read_spans`).
     """
 
     value: JSON = None
@@ -81,6 +84,7 @@ class Outcome:
     columns: Mapping[str, "JSON"] = field(default_factory=dict)
     detail: Mapping[str, "JSON"] | None = None
     skipped: bool = False
+    spans: Sequence[NewSpan] = ()
 
     @classmethod
     def failed(
@@ -102,7 +106,8 @@ class Result:
     """One stored result: the value or error of `alias` on the item `item_seq` of `evaluation_seq`.
 
     Keyed by (evaluation_seq, item_seq, alias), first write wins. `value` is None unless completed or
-    prefilled. A custom function's extra output columns are results of their own.
+    prefilled. A custom function's extra output columns are results of their own. `spans` are stored with the
+    result and not read back with it; `detail` has their `trace_id`.
     """
 
     evaluation_seq: int
@@ -113,6 +118,7 @@ class Result:
     error: TaskError | None = None
     usage: Usage | None = None
     detail: Mapping[str, JSON] | None = None
+    spans: Sequence[Span] = ()
 
     @property
     def number(self) -> float | None:

@@ -20,6 +20,7 @@ MOST_TERMS = 10
 _OBS_SPAN_ID = re.compile(r"[0-9a-f]{16}")
 _OBS_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_PHRASE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _MILLISECOND = timedelta(milliseconds=1)
 _LARGEST_COUNT = 2**63 - 1
 
@@ -273,14 +274,15 @@ def searchable_text(span: Span) -> str:
 
 
 def split_terms(terms: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Search terms apart: texts, without the double quotes around a phrase, and ids of traces (UUIDs)."""
+    """Search terms apart: texts and ids of traces (UUIDs). Double quotes around a term make it a text and go, and a
+    backslash before a quote or a backslash in it goes too."""
     texts, trace_ids = [], []
     for term in terms:
         stripped = term.strip()
         if _UUID.fullmatch(stripped):
             trace_ids.append(stripped)
-        elif len(stripped) > 1 and stripped[0] == stripped[-1] == '"' and not stripped.endswith('\\"'):
-            texts.append(re.sub(r"\\([\"\\])", r"\1", stripped[1:-1]))
+        elif (phrase := _PHRASE.fullmatch(stripped)) is not None:
+            texts.append(re.sub(r"\\([\"\\])", r"\1", phrase[1]))
         else:
             texts.append(stripped)
     return tuple(texts), tuple(trace_ids)

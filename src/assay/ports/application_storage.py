@@ -9,10 +9,27 @@ from typing import Any, Protocol
 
 from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, Settlement
 from assay.core.application_outputs import ApplicationOutput, Interaction, OutputFilter
+from assay.core.applications import ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
 from assay.core.evaluations import Evaluation, Item
-from assay.core.paging import NumberedPage, Slice
+from assay.core.paging import NumberedPage, Page, PageRequest, Slice
 from assay.core.test_case_results import Computing, LabellingFigures, LabelStatus, TestCaseResult
+from assay.ports.catalogue import Catalogue
+
+
+class VariantCatalogue(Catalogue[ApplicationVariant], Protocol):
+    """The application variants, which are also listed by cursor."""
+
+    async def page(
+        self,
+        account_id: str,
+        page: PageRequest,
+        *,
+        include_archived: bool = False,
+        application_spec_id: str | None = None,
+    ) -> Page[ApplicationVariant]:
+        """A page of the account's variants, of one spec where it is named. Orders: created_at, name, id."""
+        ...
 
 
 class ApplicationEvaluationRepository(Protocol):

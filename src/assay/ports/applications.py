@@ -1,6 +1,7 @@
 """Applications under evaluation: HTTP endpoints that users register, and that may do anything."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,6 +47,11 @@ class Applications(Protocol):
         checked again. `timeout` bounds each attempt, in seconds, where it is shorter than the endpoint's own."""
         ...
 
+    def turn(self, endpoint: Endpoint) -> AbstractAsyncContextManager[None]:
+        """A place for a conversation of several calls, waited for: as many at a time for each host as calls. The
+        calls inside take their own places too."""
+        ...
+
     async def close(self) -> None:
         """Close connections. Idempotent."""
         ...
@@ -63,6 +69,10 @@ class NoApplications:
     async def call(self, endpoint: Endpoint, body: Any, *, timeout: float | None = None) -> ApplicationReply:
         """The refusal."""
         return ApplicationReply(error=TaskError(ErrorType.INFERENCE_ERROR, self._WHY), usage=Usage(attempts=0))
+
+    def turn(self, endpoint: Endpoint) -> AbstractAsyncContextManager[None]:
+        """No waiting: there is nothing to wait for."""
+        return nullcontext()
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
@@ -28,6 +28,7 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
@@ -381,7 +382,7 @@ class UnitOfWork(Protocol):
     results: ResultRepository
     groups: GroupRepository
     application_specs: Catalogue[ApplicationSpec]
-    application_variants: Catalogue[ApplicationVariant]
+    application_variants: VariantCatalogue
     questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
     evaluation_configs: Catalogue[EvaluationConfig]

@@ -52,5 +52,8 @@ async def run_application(applications: Applications, endpoint: Endpoint, call: 
 
 def short(body: Any) -> str:
     """The beginning of a JSON value, as text."""
-    text = orjson.dumps(body).decode()
+    try:
+        text = orjson.dumps(body).decode()
+    except TypeError:
+        return "(nested too deeply to be shown)"
     return text if len(text) <= RAW_LENGTH else text[: RAW_LENGTH - 3] + "..."

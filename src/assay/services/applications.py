@@ -11,7 +11,7 @@ from assay.core.applications import ApplicationSpec, ApplicationVariant, Variant
 from assay.core.endpoints import Endpoint, Protocol, read_endpoint
 from assay.core.errors import InvalidInput, Problem, RuleViolation
 from assay.core.identity import Caller
-from assay.core.paging import NumberedPage, Slice
+from assay.core.paging import NumberedPage, Page, PageRequest, Slice
 from assay.ports.applications import Applications
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage
@@ -156,6 +156,30 @@ class ApplicationVariants:
                     draft=new.draft,
                     published_at=new.published_at,
                 )
+            )
+
+    async def register(self, caller: Caller, new: NewVariant) -> ApplicationVariant:
+        """Make a variant that can be called, of the spec that it names or, where that is empty, of a new one with
+        its own name. Errors as in `create`."""
+        await self._check(new.version, new.configuration)
+        if not new.application_spec_id:
+            specs = ApplicationSpecs(self._storage, self._clock)
+            spec = await specs.create(caller, NewSpec(new.name, new.description or ""))
+            new = replace(new, application_spec_id=spec.id)
+        return await self.create(caller, new)
+
+    async def page(
+        self,
+        caller: Caller,
+        page: PageRequest,
+        *,
+        include_archived: bool = False,
+        application_spec_id: str | None = None,
+    ) -> Page[ApplicationVariant]:
+        """A page of the account's variants by cursor."""
+        async with self._storage.read() as work:
+            return await work.application_variants.page(
+                caller.account_id, page, include_archived=include_archived, application_spec_id=application_spec_id
             )
 
     async def get(self, caller: Caller, variant_id: str) -> ApplicationVariant:

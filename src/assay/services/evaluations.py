@@ -19,6 +19,7 @@ from assay.ports.engine import Engine
 from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
 from assay.services.datasets import NewDataset, add_dataset
+from assay.services.files import require_files
 from assay.services.planning import Plan, executed_aliases, plan_tasks
 from assay.services.references import with_material
 from assay.services.rows import Row, check_files, check_rows, columns_of
@@ -102,10 +103,12 @@ class Evaluations:
             origins: Sequence[Row] = source.origins
             if new.dataset is not None:
                 rows = _projected(new.rows, new.dataset.keys)
-                spec = NewDataset(new.dataset.name, rows, None, new.dataset.description, new.dataset.tags)
+                spec = NewDataset(new.dataset.name, rows, new.files, new.dataset.description, new.dataset.tags)
                 dataset, dataset_items = await add_dataset(unit, caller, spec, now)
                 dataset_ids = [dataset.id]
-                origins = [Row({}, None, item.id, dataset.current_version_num) for item in dataset_items]
+                origins = [Row({}, item.files, item.id, dataset.current_version_num) for item in dataset_items]
+            else:
+                await require_files(unit, caller.account_id, new.files or ())
             added = await unit.evaluations.add(evaluation, dataset_ids)
             for batch in _new_items(source.rows, origins):
                 await unit.items.add(added, batch)
@@ -287,7 +290,7 @@ class Evaluations:
         check_files(new.files, len(new.rows))
         if new.dataset is not None and new.dataset.keys is not None:
             _check_keys(new.dataset.keys, columns)
-        return _Source(new.rows, columns)
+        return _Source(new.rows, columns, origins=[Row({}, files or None) for files in new.files or ()])
 
     async def _from_dataset(self, caller: Caller, dataset_id: str, references: Any) -> _Source:
         """The rows of a dataset as it is now; with references, only those items, with extra keys laid over."""

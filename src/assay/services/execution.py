@@ -3,13 +3,16 @@ settles the evaluation at the end. Everything here may be repeated after a crash
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.application_spans import SpanPlace, place_spans
 from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.identity import Identity
 from assay.core.locators import MissingValue
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
 from assay.core.test_case_results import CASE_COLUMNS
@@ -35,7 +38,11 @@ class _Running:
     they may use. `source` is what was compiled: an evaluation may get other tasks and columns. `labelled`: its items
     are counted by their labels, not by their results."""
 
+    id: str
     seq: int
+    account_id: str
+    created_by: Identity
+    now: Callable[[], datetime]
     services: Services
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
@@ -196,8 +203,18 @@ class Execution:
         found = self._compiled.get(evaluation.id)
         if found is None or found.source != source:
             tasks = compile_tasks(evaluation.tasks, columns, self._task_types)
-            aliases = tuple(task.alias for task in tasks)
-            found = _Running(evaluation.seq, self._services, tasks, aliases, source, labelled)
+            found = _Running(
+                evaluation.id,
+                evaluation.seq,
+                evaluation.account_id,
+                evaluation.created_by,
+                self._clock.now,
+                self._services,
+                tasks,
+                tuple(task.alias for task in tasks),
+                source,
+                labelled,
+            )
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
@@ -268,11 +285,12 @@ async def _is_labelled(unit: UnitOfWork, evaluation: Evaluation) -> bool:
 class _ItemState:
     """One item while its tasks run: its values so far, and what is still to do."""
 
-    __slots__ = ("_errored", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
+    __slots__ = ("_errored", "_id", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
 
     def __init__(self, running: _Running, item: Item) -> None:
         self.running = running
         self.values = item.merged
+        self._id = item.id
         self._seq = item.seq
         self._stored = set(item.results)
         self._errored = {alias for alias, result in item.results.items() if result.status is ResultStatus.ERRORED}
@@ -301,7 +319,8 @@ class _ItemState:
 
     def settle(self, task: RunnableTask, outcome: Outcome) -> list[Result]:
         """The results of an outcome, which also become the item's values."""
-        results = [self._result(task.alias, outcome, outcome.value, outcome.usage)]
+        result = self._result(task.alias, outcome, outcome.value, outcome.usage)
+        results = [self._traced(result, outcome) if outcome.spans else result]
         results.extend(self._result(column, outcome, outcome.columns.get(column), None) for column in task.writes[1:])
         self._missing -= 1
         for result in results:
@@ -313,6 +332,14 @@ class _ItemState:
             else:
                 self.values[result.alias] = result.value
         return results
+
+    def _traced(self, result: Result, outcome: Outcome) -> Result:
+        """The result with its trace, whose id is in the detail. Ids come from where the trace belongs, so that a
+        task that is run again after a crash tells the same spans."""
+        running = self.running
+        place = SpanPlace(running.id, self._id, result.alias, running.account_id, running.created_by, running.now())
+        detail = {**(result.detail or {}), "trace_id": place.trace_id}
+        return replace(result, detail=detail, spans=place_spans(outcome.spans, place))
 
     def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
         return Result(

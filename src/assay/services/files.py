@@ -89,14 +89,21 @@ def _look_at(content: bytes | bytearray, name: str) -> tuple[str, str, str]:
 
 async def require_files(work: UnitOfWork, account_id: str, files: Sequence[Mapping[str, str] | None]) -> None:
     """Raise RuleViolation, naming where, unless every id that the rows' files name is a file of the account."""
-    wanted = {file_id for entry in files if entry for file_id in entry.values()}
-    if not wanted:
-        return
-    unknown = set(await work.files.unknown(account_id, wanted))
-    for index, entry in enumerate(files if unknown else ()):
+    places: dict[str, str] = {}
+    for index, entry in enumerate(files):
         for field, file_id in (entry or {}).items():
-            if file_id in unknown:
-                raise RuleViolation(f"files.{index}.{field[:100]}: there is no file with the id {file_id[:100]!r}")
+            places.setdefault(file_id, f"files.{index}.{field[:100]}")
+    await require_named(work, account_id, places)
+
+
+async def require_named(work: UnitOfWork, account_id: str, places: Mapping[str, str]) -> None:
+    """Raise RuleViolation unless every id, by which `places` says where it is named, is a file of the account. The
+    files stay until the transaction ends."""
+    if not places:
+        return
+    unknown = await work.files.unknown(account_id, places)
+    if unknown:
+        raise RuleViolation(f"{places[unknown[0]]}: there is no file with the id {unknown[0][:100]!r}")
 
 
 async def _existing(work: UnitOfWork, caller: Caller, file_id: str) -> File:

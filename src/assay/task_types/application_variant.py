@@ -1,13 +1,16 @@
 """The task type `application_variant`: the user's own application, called once for each item."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from assay.core.application_calls import ApplicationCall
+from assay.core.application_spans import read_spans
 from assay.core.endpoints import read_endpoint
 from assay.core.results import ErrorType, Outcome
+from assay.core.spans import NewSpan, SpanType
 from assay.registry.application_calls import ApplicationRun, run_application
 from assay.registry.task_types import ConfigurationProblem, Reference, Services
 
@@ -37,7 +40,8 @@ class TaskType:
     """One call of an application's endpoint for each item; the result is what its response mapping calls the
     output.
 
-    What the mapping calls extra info is in the detail as `extra_info`. Errors: `timeout`, `inference_error`,
+    What the mapping calls extra info is in the detail as `extra_info`; its spans are stored as a trace, whose id is
+    there as `trace_id`. Errors: `timeout`, `inference_error`,
     `invalid_output` (with the answer's beginning in the detail as `raw`), `missing_field`, `invalid_input`.
     """
 
@@ -81,12 +85,32 @@ class TaskType:
         call = ApplicationCall(
             configuration["inputs"], history, configuration.get("operation_metadata"), configuration.get("overrides")
         )
-        return _outcome(await run_application(services.applications, endpoint, call))
+        started_at = datetime.now(UTC)
+        run = await run_application(services.applications, endpoint, call)
+        return _outcome(run, _root(configuration, call, run, started_at))
 
 
-def _outcome(run: ApplicationRun) -> Outcome:
+def _root(
+    configuration: Mapping[str, Any], call: ApplicationCall, run: ApplicationRun, started_at: datetime
+) -> NewSpan:
+    """The span of the whole call, under which the application's own hang."""
+    variant = configuration[_VARIANT]
+    return NewSpan(
+        trace_id="",
+        name=variant.get("name") or _VARIANT,
+        started_at=started_at,
+        ended_at=max(started_at, datetime.now(UTC)),
+        input=call.inputs,
+        output=None if run.answer is None else {"output": run.answer.output},
+        type=SpanType.EXTERNAL_ENDPOINT,
+        application_variant_id=variant.get("id"),
+    )
+
+
+def _outcome(run: ApplicationRun, root: NewSpan) -> Outcome:
     if run.answer is None:
         return Outcome(error=run.error, usage=run.usage, detail=None if run.raw is None else {"raw": run.raw})
     kept = {"extra_info": run.answer.extra_info, "ignored": run.answer.ignored}
     detail = {name: value for name, value in kept.items() if value is not None}
-    return Outcome(value=run.answer.output, usage=run.usage, detail=detail or None)
+    spans = read_spans(run.answer.spans, root)
+    return Outcome(value=run.answer.output, usage=run.usage, detail=detail or None, spans=spans)

@@ -212,10 +212,10 @@ async def test_an_archived_variant_does_not_change(v4: ServedV4) -> None:
     assert answer.status_code == 400
 
 
-async def test_running_a_variant_is_not_offered(v4: ServedV4) -> None:
+async def test_a_variant_without_an_endpoint_is_not_run(v4: ServedV4) -> None:
     made = await a_variant(v4, (await a_spec(v4)).id)
     answer = await v4.raw.post(f"/v4/applications/{made.id}/process", json={"inputs": {}})
-    assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
+    assert (answer.status_code, "OFFLINE" in answer.json()["detail"]) == (400, True)
 
 
 async def test_null_in_a_post_is_as_good_as_absent(v4: ServedV4) -> None:

@@ -321,3 +321,22 @@ async def test_changes_at_once_lose_no_test_case(stage):
     found = await versions(stage, made.id)
     assert [num for num, _, _ in found] == list(range(1, len(found) + 1))
     assert sorted(await inputs_at(stage, made.id, str(len(found)))) == [f"i{number}" for number in range(8)]
+
+
+async def test_test_cases_name_files_of_their_account_only(stage):
+    mine = (await stage.raw.post("/v5/files", files={"file": b"x"})).json()["id"]
+    theirs = (await stage.stranger.post("/v5/files", files={"file": b"x"})).json()["id"]
+    made = await create(stage, "FLEXIBLE")
+    cases = stage.client.evaluation_datasets.test_cases
+
+    def data(file_id, part="input"):
+        return {"input": {"q": "?"}, part: {"page": {"file_type": "pdf", "file_id": file_id}}}
+
+    case = await cases.create(made.id, test_case_data=data(mine))
+    linked = {"input": {"picture": {"file_type": "image", "uri": "https://x.test/a.png"}}}
+    await cases.create(made.id, test_case_data=linked)
+    with pytest.raises(BadRequestError, match=rf"1\.test_case_data\.expected_output\.page.*{theirs}"):
+        await cases.batch(made.id, items=[{"test_case_data": data(each, "expected_output")} for each in (mine, theirs)])
+    with pytest.raises(BadRequestError, match=r"test_case_data\.input\.page: there is no file"):
+        await cases.update(case.id, evaluation_dataset_id=made.id, test_case_data=data("nobody's"))
+    assert len(await inputs(stage, made.id)) == 2

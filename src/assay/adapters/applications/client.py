@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -35,6 +36,7 @@ class _Here:
 
     exchange: "Exchange"
     places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
+    turns: dict[str, asyncio.Semaphore] = field(default_factory=dict)
 
 
 class HttpApplications:
@@ -100,16 +102,19 @@ class HttpApplications:
                 return replace(reply, raw=excerpt(refusal.body, hidden) or None)
             await asyncio.sleep(_backoff(attempt) if refusal.wait is None else refusal.wait + _backoff(1))
 
+    def turn(self, endpoint: Endpoint) -> AbstractAsyncContextManager[None]:
+        return self._place(self._here().turns, endpoint)
+
+    def _place(self, places: dict[str, asyncio.Semaphore], endpoint: Endpoint) -> asyncio.Semaphore:
+        return places.setdefault(endpoint.where, asyncio.Semaphore(self._settings.application_concurrency))
+
     async def _attempt(self, request: "Request") -> tuple[Any, "Refusal | None", float]:
         """An attempt's parsed answer, or why there is none, and the seconds it took."""
         from assay.adapters.applications.answers import Refusal, judge
         from assay.adapters.applications.exchange import Failed
 
         here = self._here()
-        place = here.places.setdefault(
-            request.endpoint.where, asyncio.Semaphore(self._settings.application_concurrency)
-        )
-        async with place:
+        async with self._place(here.places, request.endpoint):
             started = time.perf_counter()
             try:
                 outcome = judge(request.endpoint, await here.exchange.send(request))

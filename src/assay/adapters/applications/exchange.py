@@ -93,11 +93,7 @@ class Exchange:
         async with self._session.request(
             endpoint.method, url, headers=request.headers, data=request.body, allow_redirects=False
         ) as response:
-            try:
-                return await _read(response, request)
-            finally:
-                if not response.content.at_eof():
-                    response.close()
+            return await _read(response, request)  # what is left unread closes the connection
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""

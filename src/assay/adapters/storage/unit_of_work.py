@@ -17,7 +17,7 @@ from assay.adapters.storage.session import Session
 from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.questions import QuestionSet
 from assay.ports.annotation import AnnotationTaskRepository
@@ -27,6 +27,7 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
@@ -57,7 +58,7 @@ class SqlUnitOfWork:
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
-        self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
+        self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
         self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)

@@ -99,7 +99,9 @@ async def read_json(request: Request, *, when_empty: bytes = b"") -> Any:
     """The request's body as a JSON value; `when_empty` stands for an empty one. Raises TooLarge over the
     server's limit, InvalidInput for what `parse_json` refuses."""
     settings = settings_of(request)
-    body = await read_bytes(request, settings.max_body_bytes)
+    limit = settings.max_body_bytes
+    refusal = TooLarge(f"the body is larger than this server's limit of {limit} bytes (setting max_body_bytes)")
+    body = await read_bytes(request, limit, refusal)
     return parse_json(body or when_empty, settings.max_json_depth)
 
 
@@ -111,13 +113,12 @@ async def read_json_object(request: Request, *, when_empty: bytes = b"") -> dict
     return value
 
 
-async def read_bytes(request: Request, limit: int) -> bytearray:
-    """The body's bytes, at most `limit` of them, however they are sent.
+async def read_bytes(request: Request, limit: int, refusal: TooLarge) -> bytearray:
+    """The body's bytes, at most `limit` of them, however they are sent. Raises `refusal` for more.
 
     A body that is too large is drained for a while, so that a client that is still sending reads the answer
     instead of a reset connection; one that asks first (`Expect: 100-continue`) is refused at once.
     """
-    refusal = TooLarge(f"the body is larger than this server's limit of {limit} bytes (setting max_body_bytes)")
     declared = request.headers.get("content-length", "")
     too_large = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
     if too_large and "expect" in request.headers:

@@ -11,6 +11,7 @@ from starlette.routing import Match
 
 from assay.api.shared.rendering import json_response
 from assay.core.errors import (
+    ApplicationFailed,
     AssayError,
     Conflict,
     Forbidden,
@@ -36,6 +37,7 @@ STATUS_OF: dict[type[AssayError], int] = {
     NotOffered: 501,
     Unavailable: 503,
     NotConfigured: 400,
+    ApplicationFailed: 502,
 }
 
 NEVER_RETRY = frozenset({409, 501})
@@ -43,6 +45,8 @@ NEVER_RETRY = frozenset({409, 501})
 
 _HEADERS = {413: {"connection": "close"}, 503: {"retry-after": "1"}}
 # After a 413 the rest of the body is still on its way; closing spares the server from reading it.
+
+_UNREPEATED = {"x-should-retry": "false"}
 
 MAX_PROBLEMS = 50
 MAX_SHOWN_INPUT = 200
@@ -112,7 +116,8 @@ def response_to(error: AssayError) -> Response:
     status = status_of(error)
     if isinstance(error, InvalidInput):
         return error_response(status, error.code, [_problem(each) for each in error.problems[:MAX_PROBLEMS]])
-    return error_response(status, error.code, error.message, _HEADERS.get(status))
+    headers = _UNREPEATED if isinstance(error, ApplicationFailed) else _HEADERS.get(status)
+    return error_response(status, error.code, error.message, headers)
 
 
 async def _on_assay_error(_request: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.services.aggregates import Aggregates
     from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.application_outputs import ApplicationOutputs
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
@@ -47,6 +48,7 @@ class ApiServices:
     spans: "Spans"
     span_assessments: "SpanAssessments"
     dry_runs: "DryRuns"
+    application_runs: "ApplicationRuns"
     application_specs: "ApplicationSpecs"
     application_variants: "ApplicationVariants"
     questions: "Questions"

@@ -126,6 +126,11 @@ def render_item(item: Item, aliases: Sequence[str], created_by: Mapping[str, str
     }
 
 
+def render_details(item: Item) -> dict[str, Any]:
+    """What tasks noted beside their values, by alias; for a reader, never aggregated."""
+    return {alias: dict(result.detail) for alias, result in item.results.items() if result.detail}
+
+
 def render_schema(evaluation_id: str, found: EvaluationColumns) -> dict[str, Any]:
     """The columns of an evaluation."""
     return {

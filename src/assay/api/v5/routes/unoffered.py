@@ -11,14 +11,11 @@ FAMILIES = (
     "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
     "inference",
     "models",
     "responses",
     "rubrics",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""
