@@ -249,11 +249,14 @@ def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.annotation import AnnotationTasks
+    from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
     from assay.services.application_tasks import ApplicationTasks
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
@@ -275,6 +278,9 @@ def build_api_services(
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
+        annotation_batches=AnnotationBatches(storage, clock),
+        annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
+        contributor_answers=ContributorAnswers(storage, clock),
         evaluations=Evaluations(storage, engine, clock, task_types, task_services),
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),

@@ -165,6 +165,7 @@ class Settings(BaseSettings):
     max_file_bytes: PositiveInt = 25 * 1024 * 1024
     max_json_depth: PositiveInt = 100
     export_link_seconds: PositiveInt = 3600
+    annotation_lease_seconds: float = Field(default=1800.0, gt=0, le=31_536_000)
     chunk_size: PositiveInt = 256
     chunks_in_flight: PositiveInt = 6
     flush_seconds: PositiveFloat = 0.2

@@ -9,7 +9,7 @@ from assay.core.evaluations import Evaluation, Item
 from assay.ports.annotation import Claiming
 from assay.ports.storage import Storage
 from tests.builders.evaluations import make_evaluation, make_items
-from tests.builders.identity import NOW, new_id
+from tests.builders.identity import NOW
 
 LEASE = timedelta(minutes=30)
 CONTRIBUTORS = AnnotationKind.CONTRIBUTOR_ANNOTATION
@@ -70,6 +70,3 @@ async def claim(storage: Storage, identity_id: str = "ann", **changes: Any) -> A
 def by_id(tasks: Sequence[AnnotationTask]) -> dict[str, AnnotationStatus]:
     """The states of tasks."""
     return {task.id: task.status for task in tasks}
-
-
-__all__ = ["CONTRIBUTORS", "LEASE", "by_id", "claim", "claiming", "make_tasks", "new_id", "queued"]

@@ -26,11 +26,14 @@ from assay.ports.storage import Storage
 from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
 from assay.services.access import Access
+from assay.services.annotation import AnnotationTasks
+from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
 from assay.services.application_outputs import ApplicationOutputs
 from assay.services.application_runs import ApplicationRuns
 from assay.services.application_tasks import ApplicationTasks
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
+from assay.services.contributor_answers import ContributorAnswers
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
@@ -178,6 +181,11 @@ async def served_api(
     known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
     known |= {"span_assessments": SpanAssessments(storage, clock)}
     applications = HttpApplications(Settings(), {})
+    known |= {
+        "annotation_batches": AnnotationBatches(storage, clock),
+        "annotation_tasks": AnnotationTasks(storage, clock),
+        "contributor_answers": ContributorAnswers(storage, clock),
+    }
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
         "application_variants": ApplicationVariants(storage, clock, applications),

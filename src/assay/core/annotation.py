@@ -74,7 +74,8 @@ class AnnotationTask:
     `assigned_to` is an identity's id: who did it, once it is done; before, who has it. A task that is `reserved` is
     theirs until it is assigned anew; any other only while the lease lasts (`lease_until`), and then until somebody
     else takes it. `answers` are what this task's worker said: all answers at level 0 (a draft, while it is open), the
-    changed ones in an audit that fixed some. `archived` hides the task with its evaluation.
+    changed ones in an audit that fixed some. `archived` hides the task with its evaluation; when that was last changed,
+    `evaluation_updated_at`, tells whether what is known of it still holds.
     """
 
     id: str
@@ -100,6 +101,7 @@ class AnnotationTask:
     comment: str | None = None
     answers: Mapping[str, Any] | None = None
     archived: bool = False
+    evaluation_updated_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -268,6 +270,23 @@ def made_ready(task: AnnotationTask, at: datetime) -> AnnotationTask:
     return replace(task, status=AnnotationStatus.PENDING, updated_at=at)
 
 
+def due(tasks: Tasks, at: datetime) -> list[AnnotationTask]:
+    """The audits that were added late and can begin at once: what they look at is done already."""
+    done = {(each.kind.audit, each.slot, each.level + 1) for each in tasks if each.is_done}
+    return [
+        replace(each, status=AnnotationStatus.PENDING, updated_at=at)
+        for each in tasks
+        if each.level and each.status is AnnotationStatus.NOT_READY and (each.kind, each.slot, each.level) in done
+    ]
+
+
+def may_see(tasks: Tasks, identity_id: str) -> bool:
+    """Whether somebody may see the answers to an item: they have given theirs, or audit it, or all are in. Who could
+    still answer is to do so without knowing what others said."""
+    theirs = [each for each in tasks if each.assigned_to == identity_id and not _is_free(each)]
+    return any(each.level or each.is_done for each in theirs) or all_answered(tasks)
+
+
 def subject_of(audit: AnnotationTask, tasks: Tasks) -> AnnotationTask:
     """The answer that an audit looks at."""
     return next(each for each in tasks if each.level == 0 and each.slot == audit.slot and each.kind.audit == audit.kind)
@@ -300,14 +319,7 @@ def _audits(task: AnnotationTask, tasks: Tasks) -> list[AnnotationTask]:
 
 
 def _now_ready(done: AnnotationTask, tasks: Tasks, at: datetime) -> list[AnnotationTask]:
-    return [
-        replace(each, status=AnnotationStatus.PENDING, updated_at=at)
-        for each in tasks
-        if each.level == done.level + 1
-        and each.slot == done.slot
-        and each.kind == done.kind.audit
-        and each.status is AnnotationStatus.NOT_READY
-    ]
+    return [each for each in due(with_changes(tasks, [done]), at) if each.slot == done.slot]
 
 
 def _waiting(audit: AnnotationTask, at: datetime) -> AnnotationTask:

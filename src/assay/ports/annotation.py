@@ -143,7 +143,7 @@ class AnnotationTaskRepository(Protocol):
         ...
 
     async def remove(self, evaluation_seq: int, kinds: Sequence[AnnotationKind]) -> None:
-        """Take an evaluation's tasks of those kinds out of their queues, for good."""
+        """Take an evaluation's tasks of those kinds that nobody has taken or done out of their queues, for good."""
         ...
 
     async def make_ready(

@@ -289,6 +289,14 @@ class ItemRepository(Protocol):
         """With `results`. sort_by: created_at, id. passed: no errored result; failed: at least one."""
         ...
 
+    async def data(self, item_seq: int) -> Mapping[str, Any]:
+        """An item's own values, without results; {} when there is no such item."""
+        ...
+
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        ...
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         ...
@@ -311,6 +319,10 @@ class ItemRepository(Protocol):
 class ResultRepository(Protocol):
     async def add(self, results: Sequence[Result]) -> int:
         """Insert results, first write wins; returns how many were really inserted."""
+        ...
+
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there: only those that people gave ever change."""
         ...
 
     async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:

@@ -165,11 +165,15 @@ async def found_task(unit: UnitOfWork, caller: Caller, task_id: str) -> Annotati
 async def lock(unit: UnitOfWork, caller: Caller, task_id: str) -> Locked:
     """A task and its item's other tasks, for changing them. Raises NotFound, and RuleViolation when the evaluation is
     archived."""
-    found = await found_task(unit, caller, task_id)
+    return await lock_found(unit, await found_task(unit, caller, task_id))
+
+
+async def lock_found(unit: UnitOfWork, found: AnnotationTask) -> Locked:
+    """The same for a task that was found before, as it is now."""
     tasks = await unit.annotation_tasks.of_item(found.item_seq, found.queue_id)
-    task = next((each for each in tasks if each.id == task_id), None)
+    task = next((each for each in tasks if each.id == found.id), None)
     if task is None:
-        raise NotFound("annotation task", task_id)
+        raise NotFound("annotation task", found.id)
     if task.archived:
         raise RuleViolation(f"the evaluation of this task is archived; restore it first: {task.evaluation_id}")
     return Locked(task, tasks)

@@ -9,18 +9,21 @@ import structlog
 import uuid_utils
 
 from assay.core.datasets import DatasetItem
-from assay.core.errors import InvalidInput, NotFound, NotOffered, Problem, RuleViolation
+from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
 from assay.core.filters import Filter, MetadataKeys
 from assay.core.identity import Caller
 from assay.core.paging import Page, PageRequest
+from assay.core.sheets import CONTRIBUTOR_TASK
 from assay.ports.clock import Clock
 from assay.ports.engine import Engine
 from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
+from assay.services.annotation_progress import with_annotation
+from assay.services.contributor_queueing import queue_anew, queue_new, refuse_begun
 from assay.services.datasets import NewDataset, add_dataset
 from assay.services.files import require_files
-from assay.services.planning import Plan, executed_aliases, plan_tasks
+from assay.services.planning import Plan, plan_tasks
 from assay.services.references import with_material
 from assay.services.rows import Row, check_files, check_rows, columns_of
 
@@ -29,8 +32,6 @@ log = structlog.get_logger(__name__)
 BATCH = 1000
 MAX_FAILED_ITEMS = 100
 CANCELLED = "Cancelled"
-CONTRIBUTOR_TASK = "contributor_evaluation.question"
-"""The one task type that the contract lets a caller add to an evaluation that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +113,24 @@ class Evaluations:
             added = await unit.evaluations.add(evaluation, dataset_ids)
             for batch in _new_items(source.rows, origins):
                 await unit.items.add(added, batch)
+            await queue_new(unit, added, source.rows, plan.columns, now)
             stored = await unit.evaluations.get(caller.account_id, added.id)
+            (shown,) = await with_annotation(unit, [stored or added])
         if plan.has_job:
             await self._engine.start(added.id)
-        return stored or added
+        return shown
 
     async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
         """One evaluation. Raises NotFound."""
         async with self._storage.read() as unit:
-            return await _found(unit, caller, evaluation_id, include_archived=include_archived)
+            found = await _found(unit, caller, evaluation_id, include_archived=include_archived)
+            return (await with_annotation(unit, [found]))[0]
 
     async def list(self, caller: Caller, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
         """A page of the account's evaluations."""
         async with self._storage.read() as unit:
-            return await unit.evaluations.list(caller.account_id, page, where)
+            found = await unit.evaluations.list(caller.account_id, page, where)
+            return replace(found, items=await with_annotation(unit, found.items))
 
     async def filter(
         self, caller: Caller, page: PageRequest, filters: Sequence[Filter], *, include_archived: bool = False
@@ -133,7 +138,8 @@ class Evaluations:
         """A page of the account's evaluations that pass all filters, with the exact number of those."""
         async with self._storage.read() as unit:
             where = TextFilter(include_archived=include_archived)
-            return await unit.evaluations.list(caller.account_id, page, where, filters)
+            found = await unit.evaluations.list(caller.account_id, page, where, filters)
+            return replace(found, items=await with_annotation(unit, found.items))
 
     async def metadata_keys(self, caller: Caller, *, include_archived: bool = False) -> MetadataKeys:
         """The metadata keys that the account's evaluations have, to make filters from."""
@@ -168,16 +174,17 @@ class Evaluations:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             if restore and evaluation.archived_at is not None:
                 await unit.items.set_archived(evaluation.seq, None, only_at=evaluation.archived_at)
+                await unit.annotation_tasks.set_archived([evaluation.seq], archived=False)
                 evaluation = replace(evaluation, archived_at=None)
             elif restore and not changes:
-                return evaluation
+                return (await with_annotation(unit, [evaluation]))[0]
             _refuse_archived(evaluation)
             values = dict(changes)
             if "metadata" in values:
                 values["metadata"] = merge_patch(evaluation.metadata, values["metadata"])
             evaluation = replace(evaluation, **values, updated_at=self._clock.now())
             await unit.evaluations.save(evaluation)
-        return evaluation
+            return (await with_annotation(unit, [evaluation]))[0]
 
     async def archive(self, caller: Caller, evaluation_id: str) -> Evaluation:
         """Hide an evaluation with its items and take it out of its groups. NotFound when archived already."""
@@ -187,8 +194,9 @@ class Evaluations:
             evaluation = replace(evaluation, archived_at=now, updated_at=now)
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
+            await unit.annotation_tasks.set_archived([evaluation.seq], archived=True)
             await unit.groups.remove_evaluation(evaluation.id, now)
-        return evaluation
+            return (await with_annotation(unit, [evaluation]))[0]
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
         """Stop a running evaluation: it becomes `failed`, and results that are there stay.
@@ -221,56 +229,63 @@ class Evaluations:
         return evaluation.taxonomy
 
     async def add_task(self, caller: Caller, evaluation_id: str, task: Any) -> Evaluation:
-        """Add a contributor task to an evaluation that is there; other types would need a new run.
-
-        Contributor tasks are not in this version, so a good request is NotOffered.
-        """
-        evaluation = await self.get(caller, evaluation_id, include_archived=True)
-        _refuse_archived(evaluation)
+        """Add a contributor task to an evaluation that is there, and queue its items; other types would need a new
+        run. RuleViolation for those, for an archived evaluation, and once people have begun to answer."""
         task_type = task.get("task_type") if isinstance(task, Mapping) else None
         if not isinstance(task_type, str) or not task_type:
             raise InvalidInput.at(("body", "task", "task_type"), "task_type is missing", type="missing")
-        if task_type == CONTRIBUTOR_TASK:
-            raise NotOffered(f"tasks of the type {CONTRIBUTOR_TASK} are not in this version of Assay")
         if task_type not in self._task_types:
-            raise InvalidInput.at(
-                ("body", "task", "task_type"), f"unknown: {task_type[:100]!r}", type="unknown_task_type"
-            )
-        raise RuleViolation(f"only {CONTRIBUTOR_TASK} tasks can be added later; make a new evaluation for {task_type}")
+            message = f"unknown: {task_type[:100]!r}"
+            raise InvalidInput.at(("body", "task", "task_type"), message, type="unknown_task_type")
+        if task_type != CONTRIBUTOR_TASK:
+            message = f"only {CONTRIBUTOR_TASK} tasks can be added later; make a new evaluation for {task_type}"
+            raise RuleViolation(message)
+        async with self._storage.write() as unit:
+            before = await _changeable(unit, caller, evaluation_id)
+            return await self._change_tasks(unit, before, [*_raw(before), task], len(before.tasks), ("body", "task"))
 
     async def replace_configuration(
         self, caller: Caller, evaluation_id: str, alias: str, configuration: Mapping[str, Any]
     ) -> Evaluation:
         """Replace one task's configuration as a whole, checked against the items that are there. Results that
-        are there stay; nothing runs again.
+        are there stay; nothing runs again. A contributor task's items are queued anew.
 
-        NotFound for an unknown alias, RuleViolation for an evaluation that is archived or that runs.
+        NotFound for an unknown alias; RuleViolation for an evaluation that is archived or that runs, and once people
+        have begun to answer.
         """
         async with self._storage.write() as unit:
-            evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
-            _refuse_archived(evaluation)
-            if evaluation.status is EvaluationStatus.RUNNING:
+            before = await _changeable(unit, caller, evaluation_id)
+            if before.status is EvaluationStatus.RUNNING:
                 raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
-            index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
+            index = next((i for i, task in enumerate(before.tasks) if task.alias == alias), None)
             if index is None:
                 raise NotFound("task", alias[:256])
-            raw = [
-                {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
-                for task in evaluation.tasks
-            ]
+            raw = _raw(before)
             raw[index]["configuration"] = configuration
-            try:
-                plan = self._plan(raw, evaluation.column_names)
-            except InvalidInput as invalid:
-                raise _relocated(invalid, index) from None
-            specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
-            evaluation = replace(evaluation, tasks=specs, updated_at=self._clock.now())
-            await unit.evaluations.save(evaluation)
-        return evaluation
+            return await self._change_tasks(unit, before, raw, index, ("body",))
 
-    def executed_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """The aliases of the tasks that the engine runs: pending on an item without a result."""
-        return executed_aliases(evaluation, self._task_types)
+    async def _change_tasks(
+        self, unit: UnitOfWork, before: Evaluation, raw: Sequence[Any], index: int, loc: tuple[str, ...]
+    ) -> Evaluation:
+        """Give an evaluation other tasks, of which the one at `index` is new or changed; its faults are at `loc`. The
+        others keep what they refer to as it was."""
+        try:
+            plan = self._plan(raw, before.column_names)
+            (changed,) = await with_material(unit, before.account_id, [plan.specs[index]], self._task_types)
+            specs = [replace(spec, material=old.material) for spec, old in zip(plan.specs, before.tasks, strict=False)]
+            specs[index : index + 1] = [changed]
+            now = self._clock.now()
+            evaluation = replace(before, tasks=tuple(specs), updated_at=now)
+            if changed.task_type == CONTRIBUTOR_TASK:
+                await queue_anew(unit, before, evaluation, plan.columns, now)
+        except InvalidInput as invalid:
+            raise _relocated(invalid, index, loc) from None
+        await unit.evaluations.save(evaluation)
+        return (await with_annotation(unit, [evaluation]))[0]
+
+    def expected_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """The aliases of all tasks: pending on an item without a result."""
+        return tuple(task.alias for task in evaluation.tasks)
 
     def _plan(self, tasks: Sequence[Any], columns: Sequence[str]) -> Plan:
         return plan_tasks(tasks, columns, self._task_types, self._task_services)
@@ -432,12 +447,28 @@ async def _referenced(
     return rows
 
 
-def _relocated(invalid: InvalidInput, index: int) -> InvalidInput:
+async def _changeable(unit: UnitOfWork, caller: Caller, evaluation_id: str) -> Evaluation:
+    """The evaluation, whose tasks may be changed: it is not archived and people have not begun."""
+    evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
+    _refuse_archived(evaluation)
+    await refuse_begun(unit, evaluation)
+    return evaluation
+
+
+def _raw(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The tasks as they travel."""
+    return [
+        {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
+        for task in evaluation.tasks
+    ]
+
+
+def _relocated(invalid: InvalidInput, index: int, loc: tuple[str, ...]) -> InvalidInput:
     """Problems of the task being changed, moved from the plan's places to those of the request."""
     prefix = ("body", "tasks", index)
     return InvalidInput(
         [
-            replace(problem, loc=("body", *problem.loc[3:])) if problem.loc[:3] == prefix else problem
+            replace(problem, loc=(*loc, *problem.loc[3:])) if problem.loc[:3] == prefix else problem
             for problem in invalid.problems
         ]
     )

@@ -146,6 +146,8 @@ class Execution:
         await self._writer.flushed(evaluation.seq)
         if labelled:
             await _patiently(lambda: self._labelling.label(evaluation, chunk.first_seq, chunk.last_seq))
+        elif len(running.tasks) < len(evaluation.tasks):
+            await _patiently(lambda: self._make_ready(evaluation, chunk))
 
     async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item], bool] | None:
         """The evaluation, the chunk's items that may have something to do, and whether they are labelled; None when
@@ -160,6 +162,13 @@ class Execution:
             results = await unit.test_case_results.waiting(evaluation, chunk.first_seq, chunk.last_seq)
             waiting = {result.seq for result in results}
             return evaluation, [item for item in items if item.seq in waiting], True
+
+    async def _make_ready(self, evaluation: Evaluation, chunk: Chunk) -> None:
+        """Let people begin with the chunk's items, whose results they may want to see."""
+        async with self._storage.write() as unit:
+            await unit.annotation_tasks.make_ready(
+                evaluation.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
+            )
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
         """Settle the evaluation when nothing of it is pending, or at once when the job itself failed.
@@ -190,6 +199,8 @@ class Execution:
             await unit.evaluations.set_status(
                 counted.seq, status, reason, finished_at=self._clock.now(), only_if=EvaluationStatus.RUNNING
             )
+            if len(aliases) < len(counted.tasks):
+                await unit.annotation_tasks.make_ready(counted.seq, self._clock.now())
         self._compiled.pop(evaluation_id, None)
 
     async def unfinished(self) -> list[str]:

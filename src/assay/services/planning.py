@@ -86,6 +86,7 @@ def compile_tasks(
     """Bind and order the tasks that the engine runs. Raises InvalidInput for an unknown column or a cycle."""
     writes = {spec.alias: _writes(spec, task_types[spec.task_type]) for spec in specs}
     known = frozenset(columns).union(*writes.values()) if writes else frozenset(columns)
+    people = frozenset(spec.alias for spec in specs if not task_types[spec.task_type].executes)
     problems: list[Problem] = []
     compiled: dict[str, tuple[TaskSpec, Binding, dict[str, Any]]] = {}
     visible = list(columns)
@@ -93,9 +94,15 @@ def compile_tasks(
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
         for inner, value in task_type.required_locators(spec.configuration):
-            if parse_locator(value, known) is None:
+            locator = parse_locator(value, known)
+            if locator is None:
                 problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
+            elif locator.column in people:
+                problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
         bound = _bind_configuration(spec, task_type, known, loc, problems)
+        if bound is not None:
+            read = sorted(bound[0].columns & people)
+            problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
         if bound is not None and task_type.executes:
             readings = getattr(task_type, "readings", None)
             if readings is not None:
@@ -224,6 +231,9 @@ def _mentions(value: Any, locator: str) -> bool:
     if isinstance(value, Mapping):
         return any(_mentions(inner, locator) for inner in value.values())
     return isinstance(value, list) and any(_mentions(inner, locator) for inner in value)
+
+
+_PEOPLES = "the column {!r} is people's answers: nothing can wait for them, nor may people see them beforehand"
 
 
 def _unknown_locator(value: str, known: Collection[str]) -> str:

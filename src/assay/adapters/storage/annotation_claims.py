@@ -6,9 +6,10 @@ has locked are passed over, so that claims do not queue up behind each other; on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from assay.adapters.storage.codec import to_micros
 from assay.adapters.storage.session import Session
@@ -104,9 +105,15 @@ async def claim_seq(session: Session, claiming: Claiming) -> int | None:
 async def _candidates(session: Session, claiming: Claiming, parameters: dict[str, Any]) -> Sequence[_Candidate]:
     by_queue, by_evaluation = claiming.queue_id is not None, claiming.evaluation_seq is not None
     scope = (_EVALUATION_QUEUE if by_queue else _EVALUATION) if by_evaluation else _QUEUE
-    taken = await session.rows(text(_TAKEN.format(scope=f" AND {scope}")), parameters)
+    taken = await session.rows(_statement(_TAKEN.format(scope=f" AND {scope}")), parameters)
     found = [_Candidate(*row) for row in taken]
     if any(each.place == _HELD for each in found):
         return found
     free = session.dialect.unlocked(_FREE_ONE.format(scope=scope))
-    return [*found, *(_Candidate(*row) for row in await session.rows(text(free), parameters))]
+    return [*found, *(_Candidate(*row) for row in await session.rows(_statement(free), parameters))]
+
+
+@lru_cache(maxsize=32)
+def _statement(sql: str) -> TextClause:
+    """The statement of a text, made once: reading a text costs more than running it."""
+    return text(sql)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Row, Select, case, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, case, delete, func, insert, select, update
 
 from assay.adapters.storage.annotation_claims import claim_seq
 from assay.adapters.storage.annotation_tables import annotation_events, annotation_skips, annotation_tasks
@@ -24,8 +24,36 @@ _JOINED = annotation_tasks.join(evaluations, evaluations.c.seq == _task.evaluati
     items, items.c.seq == _task.item_seq
 )
 _SHOWN: Select[Any] = select(
-    annotation_tasks, evaluations.c.id.label("evaluation_id"), items.c.id.label("item_id")
+    annotation_tasks,
+    evaluations.c.id.label("evaluation_id"),
+    evaluations.c.updated_at.label("evaluation_updated_at"),
+    items.c.id.label("item_id"),
 ).select_from(_JOINED)
+# What every claim and answer needs is made once: putting a statement together costs more than running it.
+_BY_ID = _SHOWN.where(_task.id == bindparam("id"), _task.account_id.in_(bindparam("accounts", expanding=True)))
+_BY_SEQ = _SHOWN.where(_task.seq == bindparam("seq"))
+_OF_ITEM = _SHOWN.where(_task.item_seq == bindparam("item"), _task.queue_id == bindparam("queue")).order_by(_task.seq)
+_OF_ITEM_LOCKED = _OF_ITEM.with_for_update(of=annotation_tasks)
+_CHANGEABLE = (
+    "priority",
+    "status",
+    "open",
+    "updated_at",
+    "assigned_to",
+    "reserved",
+    "lease_until",
+    "completed_at",
+    "duration_seconds",
+    "flagged",
+    "comment",
+    "answers",
+)
+_SAVE = (
+    update(annotation_tasks)
+    .where(_task.seq == bindparam("at_seq"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGEABLE})
+)
+_RECORD = insert(annotation_events)
 _ORDERS = {"created_at": (_task.seq,), "id": (_task.id,)}
 _OPEN = sorted(OPEN)
 _is_open = case((_task.status.in_(_OPEN), 1), else_=0)
@@ -54,7 +82,8 @@ class SqlAnnotationTasks:
 
     async def get(self, account_ids: Sequence[str], task_id: str) -> AnnotationTask | None:
         """The task with that id in one of the accounts."""
-        return (await self.get_many(account_ids, [task_id])).get(task_id)
+        rows = await self._session.rows(_BY_ID, {"id": task_id, "accounts": list(account_ids)})
+        return _to_task(rows[0]) if rows else None
 
     async def get_many(self, account_ids: Sequence[str], task_ids: Sequence[str]) -> Mapping[str, AnnotationTask]:
         """Those of the tasks by id that are in one of the accounts."""
@@ -66,10 +95,9 @@ class SqlAnnotationTasks:
 
     async def of_item(self, item_seq: int, queue_id: str) -> Sequence[AnnotationTask]:
         """All tasks of one item in one queue, locked in one order."""
-        statement = _SHOWN.where(_task.item_seq == item_seq, _task.queue_id == queue_id).order_by(_task.seq)
-        if self._session.writing:
-            statement = statement.with_for_update(of=annotation_tasks)
-        return [_to_task(row) for row in await self._session.rows(statement)]
+        statement = _OF_ITEM_LOCKED if self._session.writing else _OF_ITEM
+        rows = await self._session.rows(statement, {"item": item_seq, "queue": queue_id})
+        return [_to_task(row) for row in rows]
 
     async def of_items(self, evaluation_seq: int, item_seqs: Sequence[int]) -> Mapping[int, Sequence[AnnotationTask]]:
         """All tasks of each of the items, by item."""
@@ -98,15 +126,15 @@ class SqlAnnotationTasks:
 
     async def save(self, tasks: Sequence[AnnotationTask]) -> None:
         """Write everything about existing tasks that can change."""
-        for task in tasks:
-            await self._session.run(update(annotation_tasks).where(_task.seq == task.seq).values(**_changeable(task)))
+        if tasks:
+            await self._session.run(_SAVE, [_changeable(task) for task in tasks])
 
     async def claim(self, claiming: Claiming) -> AnnotationTask | None:
         """Take a task: it is the caller's until the lease ends. None when there is none for them."""
         seq = await claim_seq(self._session, claiming)
         if seq is None:
             return None
-        return _to_task((await self._session.rows(_SHOWN.where(_task.seq == seq)))[0])
+        return _to_task((await self._session.rows(_BY_SEQ, {"seq": seq}))[0])
 
     async def skip(self, task: AnnotationTask, identity_id: str) -> None:
         """Never give this task to somebody again."""
@@ -129,7 +157,7 @@ class SqlAnnotationTasks:
             for event in events
         ]
         if rows:
-            await self._session.run(insert(annotation_events), rows)
+            await self._session.run(_RECORD, rows)
 
     async def events(self, task_seqs: Sequence[int]) -> Sequence[AnnotationEvent]:
         """What was done to some tasks, oldest first."""
@@ -188,8 +216,9 @@ class SqlAnnotationTasks:
         return bool(await self._session.rows(statement.limit(1)))
 
     async def remove(self, evaluation_seq: int, kinds: Sequence[AnnotationKind]) -> None:
-        """Take an evaluation's tasks of those kinds out of their queues, for good."""
-        chosen = (_task.evaluation_seq == evaluation_seq, _task.kind.in_(list(map(str, kinds))))
+        """Take an evaluation's tasks of those kinds that nobody has taken or done out of their queues, for good."""
+        free = _task.assigned_to.is_(None)
+        chosen = (_task.evaluation_seq == evaluation_seq, _task.kind.in_(list(map(str, kinds))), free)
         for table in (annotation_skips, annotation_events):
             await self._session.run(delete(table).where(table.c.task_seq.in_(select(_task.seq).where(*chosen))))
         await self._session.run(delete(annotation_tasks).where(*chosen))
@@ -235,20 +264,22 @@ class SqlAnnotationTasks:
 
 
 def _changeable(task: AnnotationTask) -> dict[str, Any]:
-    return {
-        "priority": task.priority,
-        "status": str(task.status),
-        "open": int(task.is_open and not task.archived),
-        "updated_at": task.updated_at,
-        "assigned_to": task.assigned_to,
-        "reserved": int(task.reserved),
-        "lease_until": task.lease_until,
-        "completed_at": task.completed_at,
-        "duration_seconds": task.duration_seconds,
-        "flagged": task.flagged,
-        "comment": task.comment,
-        "answers": None if task.answers is None else dict(task.answers),
-    }
+    values = (
+        task.priority,
+        str(task.status),
+        int(task.is_open and not task.archived),
+        task.updated_at,
+        task.assigned_to,
+        int(task.reserved),
+        task.lease_until,
+        task.completed_at,
+        task.duration_seconds,
+        task.flagged,
+        task.comment,
+        None if task.answers is None else dict(task.answers),
+    )
+    new = {f"new_{name}": value for name, value in zip(_CHANGEABLE, values, strict=True)}
+    return {"at_seq": task.seq, **new}
 
 
 def _to_task(row: Row[Any]) -> AnnotationTask:
@@ -276,4 +307,5 @@ def _to_task(row: Row[Any]) -> AnnotationTask:
         comment=row.comment,
         answers=row.answers,
         archived=bool(row.archived),
+        evaluation_updated_at=row.evaluation_updated_at,
     )

@@ -206,6 +206,10 @@ class Dialect(Protocol):
         """Insert rows of RESULT_COLUMNS whose keys are free; how many those were."""
         ...
 
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows of RESULT_COLUMNS over those with their keys."""
+        ...
+
     async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert rows of ANNOTATION_COLUMNS in order, those whose keys are free; how many those were."""
         ...
@@ -232,11 +236,17 @@ def _values(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
 
 
+_OVERWRITE = " ON CONFLICT (evaluation_seq, item_seq, alias) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in RESULT_COLUMNS[3:]
+)
+
+
 class SqliteDialect:
     """SQLite in WAL mode: readers never wait, writers take turns from BEGIN IMMEDIATE on."""
 
     _insert_item = _values("items", ITEM_COLUMNS)
     _insert_result = _values("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+    _replace_result = _values("results", RESULT_COLUMNS) + _OVERWRITE
     _insert_annotation = _values("annotation_tasks", ANNOTATION_COLUMNS) + " ON CONFLICT DO NOTHING"
     _away: ClassVar[Mapping[int, str]] = {
         5: "is locked by another process",
@@ -317,6 +327,9 @@ class SqliteDialect:
         done = await connection.exec_driver_sql(self._insert_result, list(rows))
         return done.rowcount
 
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, list(rows))
+
     async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         return (await connection.exec_driver_sql(self._insert_annotation, list(rows))).rowcount
 
@@ -358,6 +371,7 @@ class PostgresDialect:
         self.url = url.set(drivername="postgresql+asyncpg", query=query)
         self._insert_item = self._unnest("items", ITEM_COLUMNS)
         self._insert_result = self._unnest("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+        self._replace_result = self._unnest("results", RESULT_COLUMNS) + _OVERWRITE
         annotation = self._unnest("annotation_tasks", ANNOTATION_COLUMNS, {"kind": "text"})
         self._insert_annotation = annotation + " ON CONFLICT DO NOTHING"
 
@@ -437,6 +451,9 @@ class PostgresDialect:
         ordered = sorted(rows, key=lambda row: row[:3])  # one order of locks, so that writers cannot deadlock
         done = await connection.exec_driver_sql(self._insert_result, tuple(map(list, zip(*ordered, strict=True))))
         return done.rowcount
+
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, tuple(map(list, zip(*rows, strict=True))))
 
     async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         columns = tuple(map(list, zip(*rows, strict=True)))

@@ -47,6 +47,10 @@ class SqlResults:
             return 0
         return await self._session.add_results([_to_row(result) for result in results])
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there."""
+        await self._session.replace_results([_to_row(result) for result in results])
+
     async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
         """Take results back, of one item or of all."""
         chosen = [results.c.evaluation_seq == evaluation_seq, results.c.alias.in_(aliases)]

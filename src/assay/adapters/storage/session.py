@@ -92,6 +92,11 @@ class Session:
         with translated(self.dialect):
             return await self.dialect.add_results(self.connection, rows)
 
+    async def replace_results(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write results over what is there, see `Dialect.replace_results`."""
+        with translated(self.dialect):
+            await self.dialect.replace_results(self.connection, rows)
+
     async def add_annotation_tasks(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert annotation tasks in bulk, see `Dialect.add_annotation_tasks`."""
         with translated(self.dialect):

@@ -13,10 +13,13 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.annotation import AnnotationTasks
+    from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
     from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
@@ -38,6 +41,9 @@ class ApiServices:
 
     storage: Storage
     access: "Access"
+    annotation_batches: "AnnotationBatches"
+    annotation_tasks: "AnnotationTasks"
+    contributor_answers: "ContributorAnswers"
     evaluations: "Evaluations"
     items: "Items"
     exports: "Exports"

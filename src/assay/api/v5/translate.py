@@ -5,7 +5,7 @@ from typing import Any
 
 from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
-from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.evaluations import AnnotationProgress, Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
 from assay.core.results import Outcome, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
@@ -42,12 +42,20 @@ def render_evaluation(
         "tags": evaluation.tags,
         "datasets": [render_dataset(dataset) for dataset in evaluation.datasets],
         "status": evaluation.status,
-        "status_reason": evaluation.status_reason,
+        "status_reason": _status_reason(evaluation),
         "progress": render_progress(evaluation, failed_items),
         "tasks": render_tasks(evaluation) if with_tasks else None,
         "metadata": evaluation.metadata,
         "error_count": evaluation.progress.errors,
     }
+
+
+def _status_reason(evaluation: Evaluation) -> str | None:
+    """Why the evaluation is as it is; of one whose job is done, also how much is still waiting for people."""
+    waiting = None if evaluation.annotation is None else evaluation.annotation.waiting
+    if waiting is None or evaluation.status is not EvaluationStatus.COMPLETED:
+        return evaluation.status_reason
+    return waiting if evaluation.status_reason is None else f"{evaluation.status_reason}; {waiting}"
 
 
 def render_tasks(evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -79,7 +87,14 @@ def render_progress(evaluation: Evaluation, failed_items: Sequence[Item] = ()) -
             "pending": progress.pending,
             "failed_items": [_failed_item(item) for item in failed_items],
         },
+        "annotation": _annotation_progress(evaluation.annotation),
     }
+
+
+def _annotation_progress(progress: AnnotationProgress | None) -> dict[str, int] | None:
+    if progress is None:
+        return None
+    return {"total": progress.total, "completed": progress.completed, "pending": progress.pending}
 
 
 def _failed_item(item: Item) -> dict[str, Any]:
