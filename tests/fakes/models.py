@@ -7,7 +7,7 @@ from assay.core.results import ErrorType, TaskError, Usage
 from assay.ports.models import AnswerShape, ModelReply
 
 Answer = Callable[[str], str | None]
-"""Takes the text of the last user message; gives the model's text, or None when the endpoint is to fail."""
+"""Takes the text of the first user message; gives the model's text, or None when the endpoint is to fail."""
 
 
 class FakeModels:
@@ -24,7 +24,8 @@ class FakeModels:
     async def chat(self, model: str, request: Mapping[str, Any]) -> ModelReply:
         """The function's answer."""
         self.asked.append((model, request))
-        text = self.answer(request["messages"][-1]["content"])
+        first = next(each["content"] for each in request["messages"] if each["role"] == "user")
+        text = self.answer(first)
         usage = Usage(latency=1.25, prompt_tokens=10, completion_tokens=3)
         if text is None:
             return ModelReply(error=TaskError(ErrorType.INFERENCE_ERROR, "scripted"), usage=usage)

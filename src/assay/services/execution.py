@@ -350,7 +350,10 @@ class _ItemState:
         running = self.running
         place = SpanPlace(running.id, self._id, result.alias, running.account_id, running.created_by, running.now())
         detail = {**(result.detail or {}), "trace_id": place.trace_id}
-        return replace(result, detail=detail, spans=place_spans(outcome.spans, place))
+        spans = place_spans(outcome.spans, place)
+        if running.labelled:
+            spans = tuple(replace(span, application_interaction_id=place.trace_id) for span in spans)
+        return replace(result, detail=detail, spans=spans)
 
     def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
         return Result(

@@ -4,7 +4,7 @@ the result's labels, and settles the evaluation. Everything here may be repeated
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
@@ -16,9 +16,9 @@ from assay.core.application_evaluations import (
     Settlement,
     status_after,
 )
-from assay.core.application_outputs import ApplicationOutput
+from assay.core.application_outputs import ApplicationOutput, Interaction
 from assay.core.datasets import Dataset, DatasetItem
-from assay.core.evaluations import Evaluation, EvaluationStatus
+from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.locators import render
 from assay.core.paging import NumberedPage
 from assay.core.results import Result, ResultStatus
@@ -27,6 +27,7 @@ from assay.core.test_case_results import Computing, Labels, LabelStatus, TestCas
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import TaskType
+from assay.services.application_outputs import as_object
 from assay.services.application_tasks import (
     ANSWER_PREFIX,
     JUDGED,
@@ -98,6 +99,8 @@ class Labelling:
             config = await expanded_config(work, evaluation.account_id, found.setup.configuration_id)
             rules = _Rules(found, found.setup, config, aliases, self._clock.now())
             after = [rules.labelled(each, items[each.seq].results) for each in done]
+            if rules.runs_variant:
+                after = await _with_outputs(work, found, found.setup, after, items, rules.at)
             await work.test_case_results.put(after)
             if rules.runs_variant:
                 await work.annotation_tasks.make_ready(
@@ -215,6 +218,70 @@ def output_data(output: Result, schema_type: str) -> dict[str, Any]:
         info = {"schema_type": "STRING", "info": render(extra)}
         data["generation_extra_info"] = extra if isinstance(extra, dict) and "schema_type" in extra else info
     return data
+
+
+async def _with_outputs(
+    work: UnitOfWork,
+    found: ApplicationEvaluation,
+    setup: ApplicationSetup,
+    results: Sequence[TestCaseResult],
+    items: Mapping[int, Item],
+    at: datetime,
+) -> list[TestCaseResult]:
+    """The results of a variant that was run, each with what it gave stored as an output and its interaction; all of an
+    evaluation are one group."""
+    outputs: list[ApplicationOutput] = []
+    interactions: list[Interaction] = []
+    linked = []
+    for result in results:
+        given = items[result.seq].results[OUTPUT_ALIAS]
+        if given.status is not ResultStatus.COMPLETED or result.output_id is not None:
+            linked.append(result)
+            continue
+        interaction = _interaction(found, setup, items[result.seq], given, at)
+        output = ApplicationOutput(
+            id=str(uuid_utils.uuid7()),
+            seq=0,
+            account_id=result.account_id,
+            variant_id=setup.variant_id or "",
+            dataset_id=result.dataset_id,
+            dataset_version=int(result.dataset_version),
+            test_case_id=result.test_case_id,
+            group_id=setup.job_id or found.evaluation.id,
+            schema_type=result.schema_type,
+            output=result.evaluation_data,
+            created_at=at,
+            created_by=found.evaluation.created_by,
+            interaction_id=interaction.id,
+        )
+        interactions.append(interaction)
+        outputs.append(output)
+        linked.append(replace(result, output_id=output.id))
+    await work.application_outputs.add(outputs, interactions)
+    return linked
+
+
+def _interaction(
+    found: ApplicationEvaluation, setup: ApplicationSetup, item: Item, given: Result, at: datetime
+) -> Interaction:
+    """The call that gave an output; its id is its trace's, where it told one."""
+    seconds = given.usage.latency if given.usage is not None else 0.0
+    trace_id = (given.detail or {}).get("trace_id")
+    return Interaction(
+        id=trace_id if isinstance(trace_id, str) else str(uuid_utils.uuid7()),
+        seq=0,
+        account_id=found.evaluation.account_id,
+        spec_id=setup.spec_id,
+        variant_id=setup.variant_id or "",
+        source="EVALUATION",
+        started_at=at - timedelta(seconds=seconds),
+        duration_ms=round(1000 * seconds),
+        status="SUCCESS",
+        input={"input": item.data.get("input")},
+        output=as_object(given.value, "output"),
+        created_at=at,
+        created_by=found.evaluation.created_by,
+    )
 
 
 async def settle(

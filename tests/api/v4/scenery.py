@@ -38,9 +38,7 @@ class Stage:
         """Run the job of an evaluation, or only its first chunks, as the engine does."""
         writer = ResultWriter(self.storage, 0.01)
         sizes = ChunkSizes(largest=4, smallest=2, parts=2)
-        execution = Execution(
-            self.storage, writer, load_task_types(), self.services, SystemClock(), chunk_sizes=sizes
-        )
+        execution = Execution(self.storage, writer, load_task_types(), self.services, SystemClock(), chunk_sizes=sizes)
         planned = await execution.plan(evaluation_id)
         for chunk in planned[:chunks]:
             await execution.run_chunk(chunk)
@@ -63,6 +61,17 @@ class Stage:
         made = await self.raw.post("/v4/application-variants", json={**body, "configuration": {}})
         assert made.status_code == 200, made.text
         return str(made.json()["id"])
+
+    async def upload(self, variant_id: str, cases: list[str], **more: Any) -> str:
+        """Outputs of a variant for the test cases of version 1, and the id of their group."""
+        body = {"account_id": ACCOUNT, "application_variant_id": variant_id, "evaluation_dataset_version_num": 1}
+        made = await self.client.application_test_case_outputs.batch(
+            items=[
+                {**body, "test_case_id": case, "output": {"generation_output": f"a{number}"}, **more}
+                for number, case in enumerate(cases)
+            ]
+        )
+        return str(made[0].application_test_case_output_group_id)
 
     async def evaluation(self, spec_id: str | None = None, **more: Any) -> Any:
         body = {"account_id": ACCOUNT, "name": "an evaluation", "description": "", **more}
