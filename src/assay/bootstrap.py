@@ -266,7 +266,9 @@ def build_api_services(
     from assay.services.files import Files
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.result_claims import ResultClaims
     from assay.services.resumption import Resumption
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
@@ -275,11 +277,12 @@ def build_api_services(
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     application_tasks = ApplicationTasks(task_types, task_services, resolve_model=settings.vendor_model)
+    annotation_tasks = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
         annotation_batches=AnnotationBatches(storage, clock),
-        annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
+        annotation_tasks=annotation_tasks,
         contributor_answers=ContributorAnswers(storage, clock),
         evaluations=Evaluations(storage, engine, clock, task_types, task_services),
         items=Items(storage),
@@ -301,6 +304,8 @@ def build_api_services(
         application_outputs=ApplicationOutputs(storage, clock),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
+        result_claims=ResultClaims(storage, clock, annotation_tasks),
+        labelling_metrics=LabellingMetrics(storage),
         test_case_results=TestCaseResults(storage, clock, task_types, Resumption(engine)),
         task_types=task_types,
     )

@@ -39,9 +39,11 @@ from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
 from assay.services.files import Files
 from assay.services.groups import Groups
+from assay.services.labelling_metrics import LabellingMetrics
 from assay.services.questions import Questions, QuestionSets
-from assay.services.spans import SpanAssessments, Spans
+from assay.services.result_claims import ResultClaims
 from assay.services.resumption import Resumption
+from assay.services.spans import SpanAssessments, Spans
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
 from assay.settings import Settings
@@ -197,6 +199,8 @@ async def served_api(
         "application_outputs": ApplicationOutputs(storage, clock),
         "dataset_versions": DatasetVersions(storage, clock),
         "test_cases": TestCases(storage, clock),
+        "result_claims": ResultClaims(storage, clock, AnnotationTasks(storage, clock)),
+        "labelling_metrics": LabellingMetrics(storage),
         "test_case_results": TestCaseResults(storage, clock, task_types, Resumption(jobs, pause=0)),
     }
     app = build_api(ApiServices(**{**known, **services}), Settings())

@@ -13,6 +13,7 @@ from assay.adapters.clock import SystemClock
 from assay.ports.storage import Storage
 from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
+from assay.services.access import Access
 from assay.services.execution import ChunkSizes, Execution
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluating import EvaluatingApi, evaluating_api
@@ -45,6 +46,19 @@ class Stage:
         if chunks is None:
             await execution.finish(evaluation_id, None)
         await writer.close()
+
+    @asynccontextmanager
+    async def person(self, name: str) -> AsyncIterator[AsyncSGPClient]:
+        """Somebody else of the same account: version 4's client with a key of their own."""
+        _, key = await Access(self.storage, SystemClock()).create_key(name, account_ids=[ACCOUNT])
+        async with httpx.AsyncClient(transport=self.raw._transport, headers={"x-api-key": key}) as transport:
+            yield AsyncSGPClient(
+                api_key=key,
+                base_url="http://assay.test",
+                max_retries=0,
+                http_client=transport,
+                _strict_response_validation=True,
+            )
 
     async def unfinished(self) -> list[str]:
         """The evaluations that the engine has work for."""

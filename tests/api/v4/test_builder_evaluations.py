@@ -146,7 +146,7 @@ async def test_an_endpoint_that_always_fails_ends_the_evaluation(scene):
 
 
 async def test_a_question_is_only_asked_where_its_condition_holds(scene):
-    config, [good] = await scene.stage.config(CATEGORICAL, kind="llm_auto")
+    _, [good] = await scene.stage.config(CATEGORICAL, kind="llm_auto")
     why = await scene.client.questions.create(
         account_id=ACCOUNT, type="free_text", title="why", prompt="Why so bad?", required=True, conditions=[{good: [0]}]
     )
@@ -240,11 +240,11 @@ async def test_a_judge_sees_what_the_annotation_config_shows_it(tmp_path):
     }
     async with a_stage(tmp_path) as stage:
         scene = await Scene(stage).build(1, trace_spans=[span])
-        config, [question, other] = await stage.config(
+        config, [_, other] = await stage.config(
             {"type": "free_text", "prompt": "Is it so?"}, {"type": "free_text", "prompt": "And that?"}, kind="llm_auto"
         )
         prompt = {
-            "template": "Asked {{ in }}, found {{{chunks}}}, said {output}, wanted {{none}}. {{evaluation_question}} {x}",
+            "template": "Asked {{ in }}, found {{{chunks}}}, said {output}, not {{none}}. {{evaluation_question}} {x}",
             "variables": [
                 {"name": "in", "data_loc": ["test_case_data", "input"]},
                 {"name": "chunks", "data_loc": ["trace", "retrieval", "output", "chunks", "0"]},

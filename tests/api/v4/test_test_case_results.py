@@ -307,6 +307,7 @@ async def test_a_builder_stays_pending_while_its_job_waits(tmp_path):
     async with a_stage(tmp_path) as stage:
         scene = await Scene(stage).build()
         variant = await stage.variant(scene.spec)
+        await stage.upload(variant, scene.cases)
         builder = await stage.evaluation(
             scene.spec, application_variant_id=variant, evaluation_dataset_id=scene.dataset
         )

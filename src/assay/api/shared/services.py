@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from assay.services.files import Files
     from assay.services.groups import Groups
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.result_claims import ResultClaims
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
@@ -65,6 +67,8 @@ class ApiServices:
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    result_claims: "ResultClaims"
+    labelling_metrics: "LabellingMetrics"
     task_types: Mapping[str, TaskType]
 
 
