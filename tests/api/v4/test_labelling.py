@@ -1,4 +1,4 @@
-"""People's work on results: tasks claimed, answered, audited and sent back, beside a judge or without one, in numbers."""
+"""People's work on results: tasks claimed, answered, audited and sent back, beside a judge or not, in numbers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
