@@ -14,6 +14,7 @@ EVALUATION_QUESTION = "evaluation_question"
 """The variable that stands for the question's own prompt."""
 
 _INTRODUCTION = "An application was given the input below and gave the output below. Judge the output."
+_LOCATOR = re.compile(r"\{\{\s*item\.")
 _BELOW = "(the question that stands below)"
 _COMMON: Mapping[str, tuple[str, ...]] = {
     "input": INPUT,
@@ -37,12 +38,14 @@ def judge_prompt(config: Mapping[str, Any] | None, question: str) -> JudgePrompt
     """The prompt of an annotation config in its normal form: its own, else one that shows its components in order.
     `question` is what is asked.
 
-    Raises ValueError, naming it, for a data location that is none.
+    Raises ValueError, naming it, for a data location that is none, and for a template with locators of its own.
     """
     written = config.get("llm_prompt") if config is not None else None
     if not written:
         return _shown(_sections(config))
     template = str(written["template"])
+    if _LOCATOR.search(template):
+        raise ValueError("the template points at item...; declare a variable with a data_loc instead")
     declared = {each["name"]: (each["data_loc"], bool(each.get("optional"))) for each in written["variables"]}
     places = {**{name: (place, True) for name, place in _COMMON.items()}, **declared}
     locators = {name: (_locator(place), optional) for name, (place, optional) in places.items()}
