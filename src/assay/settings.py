@@ -18,6 +18,15 @@ ANTHROPIC_URL = "https://api.anthropic.com"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
+class PriceSettings(BaseModel):
+    """What a model's tokens cost: US dollars for a million of prompt tokens (`input`) and of completion tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+
+
 class VendorSettings(BaseModel):
     """A vendor of models: where it is, where its key is, and how hard it may be pressed.
 
@@ -26,7 +35,8 @@ class VendorSettings(BaseModel):
     servers want none. `concurrency` bounds the calls in flight in a process, `timeout` each attempt, and
     `max_attempts` the attempts of a call. `structured_output` says how a judge's answer is held to its shape:
     `json_schema` by the endpoint (OpenAI's `response_format`, or the one tool that an Anthropic model must
-    call), `none` by the prompt alone. Times are seconds, sizes bytes.
+    call), `none` by the prompt alone. `prices` are by model, `*` that of any other model. Times are seconds, sizes
+    bytes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +52,7 @@ class VendorSettings(BaseModel):
     max_response_bytes: PositiveInt = 16 * 1024 * 1024
     structured_output: Literal["json_schema", "none"] = "json_schema"
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)
 
     @field_validator("base_url")
     @classmethod
@@ -177,6 +188,7 @@ class Settings(BaseSettings):
     application_timeout: PositiveFloat = 120.0
     application_max_attempts: PositiveInt = 3
     application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    cache_days: PositiveInt = 30
     judge_model: str = Field(default="gpt-4o", min_length=1)
     model_aliases: dict[str, str] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -59,6 +59,9 @@ class Judges:
         task_type = load_task_types()[task["task_type"]]
         model = task_type.Configuration.model_validate(task["configuration"])
         configuration = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        completed = getattr(task_type, "completed", None)
+        if completed is not None:
+            configuration = completed(configuration, self.services)
         assert not task_type.check(configuration, self.services)
         spec = TaskSpec(task["task_type"], "judge", configuration, material or {})
         (runnable,) = compile_tasks([spec], list(values), load_task_types())
@@ -76,7 +79,7 @@ async def judges(**vendor: Any) -> AsyncIterator[Judges]:
     async with FakeEndpoint() as endpoint:
         base = endpoint.root if vendor.get("dialect") == "anthropic" else endpoint.url
         models = HttpModels({"fake": VendorSettings(**{"base_url": base, "max_attempts": 1, **vendor})}, {})
-        yield Judges(endpoint, Services(models, cast("Any", None), {}, "fake/judge"))
+        yield Judges(endpoint, Services(models, cast("Any", None), {}, judge_model="fake/judge"))
         await models.close()
 
 

@@ -43,6 +43,7 @@ from assay.services.labelling_metrics import LabellingMetrics
 from assay.services.questions import Questions, QuestionSets
 from assay.services.result_claims import ResultClaims
 from assay.services.resumption import Resumption
+from assay.services.rubrics import Rubrics
 from assay.services.spans import SpanAssessments, Spans
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
@@ -177,7 +178,7 @@ async def served_api(
         resolve_model=Settings().vendor_model,
     )
     access = Access(storage, clock)
-    known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
+    known: dict[str, Any] = dict.fromkeys(ApiServices.__dataclass_fields__)
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
     known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
@@ -194,6 +195,7 @@ async def served_api(
         "application_runs": ApplicationRuns(storage, applications),
         "questions": Questions(storage, clock),
         "question_sets": QuestionSets(storage, clock),
+        "rubrics": Rubrics(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
         "application_evaluations": ApplicationEvaluations(storage, clock, configs, tasks, jobs),
         "application_outputs": ApplicationOutputs(storage, clock),

@@ -12,7 +12,8 @@
      ├─ NotOffered          part of the vendor's product that Assay leaves out          (501)
      ├─ Unavailable         cannot be done now; trying again may work                   (503)
      ├─ NotConfigured       a setting is missing or wrong; names the setting            (400)
-     └─ ApplicationFailed   an application that was called did not answer as it should  (502)
+     ├─ ApplicationFailed   an application that was called did not answer as it should  (502)
+     └─ VendorFailed        a vendor of models refused a call or failed at it           (the vendor's; 502, 504)
 
 A task that fails on one item is no exception: it is a result (`core.results.TaskError`).
 """
@@ -69,6 +70,10 @@ class RuleViolation(AssayError):
     code = "rule_violation"
 
 
+MOST_OF_AN_ID = 256
+"""So many characters of an id, which may be anything that was sent, are repeated in a message."""
+
+
 class Conflict(AssayError):
     """Well formed, but something that is there already stands against it; trying again changes nothing."""
 
@@ -81,7 +86,8 @@ class NotFound(AssayError):
     code = "not_found"
 
     def __init__(self, kind: str, identifier: str) -> None:
-        super().__init__(f"{kind} not found: {identifier}")
+        shown = identifier if len(identifier) <= MOST_OF_AN_ID else f"{identifier[:MOST_OF_AN_ID]}…"
+        super().__init__(f"{kind} not found: {shown}")
         self.kind = kind
         self.identifier = identifier
 
@@ -138,3 +144,29 @@ class InvalidCursor(RuleViolation):
         super().__init__(f"{parameter}: no such row in this list: {cursor}")
         self.parameter = parameter
         self.cursor = cursor
+
+
+class VendorFailed(AssayError):
+    """A vendor of models refused a call, failed at it or did not answer, after the attempts that it was worth.
+
+    `status` is the HTTP status that the vendor gave, None when it gave no answer or none that can be used;
+    `retry_after` the seconds that it asks to wait. `own_key`: the call carried a key that the caller brought.
+    The message names the vendor, the model and the cause; never a key, a prompt or a header.
+    """
+
+    code = "vendor_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        timed_out: bool = False,
+        own_key: bool = False,
+    ) -> None:
+        super().__init__(message[:2000])
+        self.status = status
+        self.retry_after = retry_after
+        self.timed_out = timed_out
+        self.own_key = own_key

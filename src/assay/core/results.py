@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from assay.core.spans import NewSpan, Span
+
+Amount = TypeVar("Amount", int, float)
 
 JSON = Any
 """A JSON value: None, bool, int, float (finite), str, list or dict of JSON values."""
@@ -46,26 +48,29 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds."""
+    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds; `cost` in
+    US dollars, None where no price is set. An answer from the cache has its tokens and costs nothing."""
 
     latency: float = 0.0
     attempts: int = 1
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    cost: float | None = None
 
     def plus(self, other: "Usage") -> "Usage":
-        """What two calls cost together: everything adds up. Tokens that one of them does not say count nothing."""
+        """What two calls cost together: everything adds up. What one of them does not say counts nothing."""
         return Usage(
             self.latency + other.latency,
             self.attempts + other.attempts,
             _sum(self.prompt_tokens, other.prompt_tokens),
             _sum(self.completion_tokens, other.completion_tokens),
             self.cached and other.cached,
+            _sum(self.cost, other.cost),
         )
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
+def _sum(one: Amount | None, other: Amount | None) -> Amount | None:
     return other if one is None else one if other is None else one + other
 
 

@@ -4,7 +4,6 @@ Allowed are, in this order: a text that is JSON as a whole; JSON in the one fenc
 with text before or after it but no brace outside. A leading `<think>...</think>` block is passed over.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +15,6 @@ from assay.ports.models import AnswerShape
 
 SHOWN = 200
 MOST_LEVELS = 100
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _THOUGHTS = "</think>"
 
 
@@ -88,14 +86,31 @@ def _is_deep(value: Any) -> bool:
 def _candidates(text: str) -> Sequence[str]:
     found = [text]
     if "```" in text:
-        blocks = _FENCE.findall(text + "\n")
+        blocks = _fenced(text)
         if len(blocks) == 1:
-            found.append(blocks[0].strip())
+            found.append(blocks[0])
         return found  # a fence and an object outside of it would be two answers
     start, end = text.find("{"), text.rfind("}")
     if 0 <= start < end:
         found.append(text[start : end + 1])
     return found
+
+
+def _fenced(text: str) -> list[str]:
+    """What stands in the closed fenced blocks of a text, line by line."""
+    blocks: list[str] = []
+    inside: list[str] | None = None
+    for line in text.split("\n"):
+        bare = line.strip()
+        if inside is None:
+            if bare.startswith("```") and "`" not in bare[3:]:
+                inside = []
+        elif bare == "```":
+            blocks.append("\n".join(inside))
+            inside = None
+        else:
+            inside.append(line)
+    return blocks
 
 
 def shown(text: str) -> str:

@@ -1,11 +1,12 @@
 """Asking a judge: the call, one attempt at repair, and an honest outcome whatever comes back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import ErrorType, Outcome, Usage
 from assay.judging.answers import Reader, Unreadable
 from assay.ports.models import Models
@@ -25,16 +26,28 @@ class _Said:
     final: str | None = None
 
 
-async def ask(
-    models: Models,
-    model: str,
-    messages: Sequence[Mapping[str, Any]],
-    reader: Reader,
-    *,
-    arguments: Mapping[str, Any] | None = None,
-    repairs: int = 1,
-) -> Outcome:
-    """The outcome of asking a model: the answer as the reader keeps it, or why there is none.
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked of a judge about one item, and how its answer is read. `arguments` are further members of the
+    chat request."""
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    reader: Reader
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def request(self, *sent_back: Mapping[str, Any]) -> dict[str, Any]:
+        """The chat's request, with what follows the messages."""
+        return {**self.arguments, "messages": [*self.messages, *sent_back]}
+
+    @property
+    def call(self) -> ModelCall:
+        """The first call."""
+        return self.reader.shape.call(self.model, self.request())
+
+
+async def ask(models: Models, inquiry: Inquiry, *, repairs: int = 1) -> Outcome:
+    """The outcome of asking a judge: the answer as the reader keeps it, or why there is none.
 
     An answer that cannot be read is sent back with what is wrong with it, `repairs` times; then the outcome is
     `invalid_output`. One that was cut off or filtered, or in which the model declines, is not sent back: it would
@@ -42,12 +55,12 @@ async def ask(
     the `raw` text of an answer that could not be read (the last one); and `repaired` with the `first` text when
     there was more than one.
     """
-    asked = list(messages)
+    request = inquiry.request()
     usage: Usage | None = None
     detail: dict[str, Any] = {}
     problem = ""
     for attempt in range(repairs + 1):
-        reply = await models.ask(model, {**(arguments or {}), "messages": asked}, reader.shape)
+        reply = await models.ask(inquiry.model, request, inquiry.reader.shape)
         usage = reply.usage if usage is None else usage.plus(reply.usage)
         if reply.error is not None:
             return Outcome(error=reply.error, usage=usage, detail=detail or None)
@@ -59,7 +72,7 @@ async def ask(
             problem = said.final
             break
         try:
-            answer = reader.read(said.text)
+            answer = inquiry.reader.read(said.text)
         except Unreadable as unreadable:
             problem = str(unreadable)
         else:
@@ -69,7 +82,7 @@ async def ask(
             if attempt:
                 detail["repaired"] = True
             return Outcome(value=answer.value, usage=usage, detail=detail or None)
-        asked = [*messages, *_sent_back(said.text, problem, reader)]
+        request = inquiry.request(*_sent_back(said.text, problem, inquiry.reader))
     tries = "" if "first" not in detail else " (asked twice)" if repairs == 1 else f" (asked {attempt + 1} times)"
     return Outcome.failed(ErrorType.INVALID_OUTPUT, f"{problem}{tries}", usage=usage, detail=detail)
 

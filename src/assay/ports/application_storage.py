@@ -66,8 +66,8 @@ class ApplicationEvaluationRepository(Protocol):
         """Link datasets that are not linked yet; `evaluation.datasets` are those that are."""
         ...
 
-    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
-        """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
+    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> Sequence[str]:
+        """Archive the evaluations with a setup that use the dataset, and their items, under one time; their ids."""
         ...
 
     async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import TaskError, Usage
 
 
@@ -31,6 +32,11 @@ class AnswerShape:
     name: str
     schema: Mapping[str, Any]
     strict: bool | None = None
+
+    def call(self, model: str, request: Mapping[str, Any]) -> ModelCall:
+        """A call that asks for an answer of this shape."""
+        shape = {"name": self.name, "schema": self.schema, "strict": self.strict}
+        return ModelCall(model, {**request, "answer_shape": shape}, "ask")
 
 
 class Models(Protocol):

@@ -32,6 +32,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
@@ -82,6 +85,8 @@ class ResultTotals:
     attempts: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: float | None = None
+    """US dollars; None where no result's price is known."""
     error_types: Mapping[str, int] | None = None
     sandboxes: tuple[str, ...] = ()
     values: Mapping[str, int] | None = None
@@ -251,7 +256,8 @@ class EvaluationRepository(Protocol):
         finished_at: datetime | None = None,
         only_if: str | None = None,
     ) -> bool:
-        """Set the status (and the times given); with only_if, only from that status. Whether it changed."""
+        """Set the status (and the times given; what runs has no `finished_at`); with only_if, only from that
+        status. Whether it changed."""
         ...
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
@@ -376,8 +382,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
@@ -393,11 +399,14 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
     application_variants: VariantCatalogue
     questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     application_outputs: ApplicationOutputRepository
     dataset_versions: DatasetVersionRepository

@@ -278,7 +278,7 @@ class ApplicationEvaluations:
             await work.evaluations.save(evaluation)
             await work.items.set_archived(evaluation.seq, now)
             await work.annotation_tasks.set_archived([evaluation.seq], True)
-            await work.groups.remove_evaluation(evaluation.id, now)
+            await work.groups.remove_evaluations([evaluation.id], now)
         return 1
 
     async def restore(self, caller: Caller, evaluation_id: str) -> ApplicationEvaluation:

@@ -14,6 +14,7 @@ from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
 from assay.core.identity import Identity
 from assay.core.locators import MissingValue
+from assay.core.model_calls import CallPolicy
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
 from assay.core.test_case_results import CASE_COLUMNS
 from assay.ports.clock import Clock
@@ -21,6 +22,7 @@ from assay.ports.engine import Chunk
 from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import Services, TaskType
 from assay.services.labelling import Labelling
+from assay.services.model_calls import Budget, BudgetReached, ModelCalls
 from assay.services.planning import RunnableTask, compile_tasks, executed_aliases
 from assay.services.result_writer import ResultWriter
 
@@ -28,15 +30,18 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+STOPPED_BY_BUDGET = "Stopped at max_cost"
+"""How the reason of an evaluation begins that its budget ended."""
+
 REMEMBERED_EVALUATIONS = 64
 """Compiled evaluations that are kept; a compiled one is some kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, and what
-    they may use. `source` is what was compiled: an evaluation may get other tasks and columns. `labelled`: its items
-    are counted by their labels, not by their results."""
+    """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
+    use, and what is left of its budget, if it has one. `source` is what was compiled: an evaluation may get other
+    tasks and columns. `labelled`: its items are counted by their labels, not by their results."""
 
     id: str
     seq: int
@@ -44,6 +49,7 @@ class _Running:
     created_by: Identity
     now: Callable[[], datetime]
     services: Services
+    budget: Budget | None
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
     source: tuple[Any, ...] = ()
@@ -89,7 +95,7 @@ class Execution:
         clock: Clock,
         *,
         chunk_sizes: ChunkSizes,
-        labelling: Labelling | None = None,
+        calls: ModelCalls,
     ) -> None:
         self._storage = storage
         self._writer = writer
@@ -97,7 +103,8 @@ class Execution:
         self._services = services
         self._clock = clock
         self._chunk_sizes = chunk_sizes
-        self._labelling = labelling or Labelling(storage, task_types, clock)
+        self._calls = calls
+        self._labelling = Labelling(storage, task_types, clock)
         self._compiled: dict[str, _Running] = {}
 
     async def plan(self, evaluation_id: str) -> list[Chunk]:
@@ -134,8 +141,7 @@ class Execution:
         found = await _patiently(lambda: self._read(chunk))
         if found is None:
             return
-        evaluation, items, labelled = found
-        running = self._running(evaluation, labelled=labelled)
+        running, evaluation, items = found
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
         try:
@@ -143,25 +149,43 @@ class Execution:
         finally:
             for run in runs:
                 run.cancel()
-        await self._writer.flushed(evaluation.seq)
-        if labelled:
+        await self._writer.flushed(running.seq)
+        if running.labelled:
             await _patiently(lambda: self._labelling.label(evaluation, chunk.first_seq, chunk.last_seq))
         elif len(running.tasks) < len(evaluation.tasks):
             await _patiently(lambda: self._make_ready(evaluation, chunk))
+        budget = running.budget
+        if budget is not None and budget.reached:
+            await _patiently(lambda: self._stop(chunk.evaluation_id, running, budget))
 
-    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item], bool] | None:
-        """The evaluation, the chunk's items that may have something to do, and whether they are labelled; None when
-        the evaluation is gone or no longer running."""
+    async def _stop(self, evaluation_id: str, running: _Running, budget: Budget) -> None:
+        """End an evaluation whose next call does not fit into its budget; what it has stays, and it can be resumed."""
+        self._compiled.pop(evaluation_id, None)
+        reason = f"{STOPPED_BY_BUDGET} {budget.max_cost:g}: its calls cost {budget.spent:.4g} US dollars so far"
+        async with self._storage.write() as unit:
+            await unit.evaluations.set_status(
+                running.seq,
+                EvaluationStatus.FAILED,
+                reason,
+                finished_at=self._clock.now(),
+                only_if=EvaluationStatus.RUNNING,
+            )
+
+    async def _read(self, chunk: Chunk) -> tuple[_Running, Evaluation, Sequence[Item]] | None:
+        """The chunk's items that may have something to do and their evaluation, ready; None when that is gone or no
+        longer running."""
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
+            labelled = await _is_labelled(unit, evaluation)
+            running = await self._running(unit, evaluation, labelled=labelled)
             items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
-            if not await _is_labelled(unit, evaluation):
-                return evaluation, items, False
-            results = await unit.test_case_results.waiting(evaluation, chunk.first_seq, chunk.last_seq)
-            waiting = {result.seq for result in results}
-            return evaluation, [item for item in items if item.seq in waiting], True
+            if labelled:
+                results = await unit.test_case_results.waiting(evaluation, chunk.first_seq, chunk.last_seq)
+                waiting = {result.seq for result in results}
+                items = [item for item in items if item.seq in waiting]
+            return running, evaluation, items
 
     async def _make_ready(self, evaluation: Evaluation, chunk: Chunk) -> None:
         """Let people begin with the chunk's items, whose results they may want to see."""
@@ -208,32 +232,51 @@ class Execution:
         async with self._storage.read() as unit:
             return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
-    def _running(self, evaluation: Evaluation, *, labelled: bool = False) -> _Running:
+    async def _running(self, unit: UnitOfWork, evaluation: Evaluation, *, labelled: bool = False) -> _Running:
         columns = tuple(dict.fromkeys((*evaluation.column_names, *(CASE_COLUMNS if labelled else ()))))
-        source = (evaluation.tasks, columns)
         found = self._compiled.get(evaluation.id)
-        if found is None or found.source != source:
-            tasks = compile_tasks(evaluation.tasks, columns, self._task_types)
-            found = _Running(
-                evaluation.id,
-                evaluation.seq,
-                evaluation.account_id,
-                evaluation.created_by,
-                self._clock.now,
-                self._services,
-                tasks,
-                tuple(task.alias for task in tasks),
-                source,
-                labelled,
-            )
+        if found is None or found.source != (evaluation.tasks, columns):
+            policy = await unit.model_calls.policy(evaluation.seq)
+            budget = None
+            if policy.max_cost is not None:
+                budget = Budget(policy.max_cost, await unit.model_calls.spent(evaluation.seq))
+            quicker = self._compiled.get(evaluation.id)
+            if quicker is not None and quicker.source == (evaluation.tasks, columns):
+                return quicker  # another chunk was quicker, and a budget is shared
+            found = self._compile(evaluation, columns, policy, budget, labelled=labelled)
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
         return found
 
+    def _compile(
+        self,
+        evaluation: Evaluation,
+        columns: tuple[str, ...],
+        policy: CallPolicy,
+        budget: Budget | None,
+        *,
+        labelled: bool,
+    ) -> _Running:
+        tasks = compile_tasks(evaluation.tasks, columns, self._task_types)
+        models = self._calls.within(evaluation.account_id, policy, budget)
+        return _Running(
+            evaluation.id,
+            evaluation.seq,
+            evaluation.account_id,
+            evaluation.created_by,
+            self._clock.now,
+            replace(self._services, models=models),
+            budget,
+            tasks,
+            tuple(task.alias for task in tasks),
+            (evaluation.tasks, columns),
+            labelled,
+        )
+
     async def _run_item(self, running: _Running, item: Item) -> None:
         state = _ItemState(running, item)
-        waiting: dict[asyncio.Future[Outcome], RunnableTask] = {}
+        waiting: dict[asyncio.Future[Outcome | None], RunnableTask] = {}
         try:
             while True:
                 begun = self._begin_ready(running, state)
@@ -242,16 +285,22 @@ class Execution:
                 if not waiting and len(begun) == 1:
                     # The usual case, one call at a time: no future of its own for it.
                     ((task, outcome),) = begun
-                    self._store(running, state, state.settle(task, await _outcome_of(task, outcome)))
+                    self._settle(running, state, task, await _outcome_of(task, outcome))
                     continue
                 for task, outcome in begun:
                     waiting[asyncio.ensure_future(_outcome_of(task, outcome))] = task
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for future in done:
-                    self._store(running, state, state.settle(waiting.pop(future), future.result()))
+                    self._settle(running, state, waiting.pop(future), future.result())
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _settle(self, running: _Running, state: "_ItemState", task: RunnableTask, outcome: Outcome | None) -> None:
+        """Store an outcome; without one, the budget was reached: the task waits for another run, and with it all
+        that wait for it, while what was paid for is stored."""
+        if outcome is not None:
+            self._store(running, state, state.settle(task, outcome))
 
     def _begin_ready(self, running: _Running, state: "_ItemState") -> list[tuple[RunnableTask, Awaitable[Outcome]]]:
         """Begin every task that can run, and those that can then; returns the ones that need waiting."""
@@ -374,9 +423,12 @@ def _status(outcome: Outcome) -> ResultStatus:
     return ResultStatus.SKIPPED if outcome.skipped else ResultStatus.COMPLETED
 
 
-async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome:
+async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome | None:
+    """The outcome; None when the budget did not allow a call that it needs."""
     try:
         return await outcome
+    except BudgetReached:
+        return None
     except Exception as error:
         return _unexpected(task, error)
     except asyncio.CancelledError as error:

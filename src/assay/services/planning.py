@@ -2,7 +2,7 @@
 locators and orders them. The same code checks an evaluation when it is made and compiles it when it runs."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,23 +93,15 @@ def compile_tasks(
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
-        for inner, value in task_type.required_locators(spec.configuration):
-            locator = parse_locator(value, known)
-            if locator is None:
-                problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
-            elif locator.column in people:
-                problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
-        bound = _bind_configuration(spec, task_type, known, loc, problems)
+        problems.extend(_required_problems(spec, task_type, known, people, loc))
+        bound = _bind_task(spec, task_type, visible, known, loc, problems)
         if bound is not None:
             read = sorted(bound[0].columns & people)
             problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
         if bound is not None and task_type.executes:
-            readings = getattr(task_type, "readings", None)
-            if readings is not None:
-                binding = _bind_readings(bound[0], readings(spec.configuration, visible, known), known, loc, problems)
-                bound = (binding, bound[1])
             compiled[spec.alias] = (spec, *bound)
-        visible += [column for column in writes[spec.alias] if column not in visible]
+        if task_type.executes and not getattr(task_type, "judges", False):
+            visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
     nodes = [Node(alias, writes[alias], binding.columns) for alias, (_, binding, _) in compiled.items()]
@@ -130,6 +122,35 @@ def compile_tasks(
         )
         for alias in order
     )
+
+
+def _required_problems(
+    spec: TaskSpec, task_type: TaskType, known: frozenset[str], people: frozenset[str], loc: Loc
+) -> Iterator[Problem]:
+    """What is wrong with the values that must be locators."""
+    for inner, value in task_type.required_locators(spec.configuration):
+        locator = parse_locator(value, known)
+        if locator is None:
+            yield Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value)
+        elif locator.column in people:
+            yield Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value)
+
+
+def _bind_task(
+    spec: TaskSpec,
+    task_type: TaskType,
+    visible: Sequence[str],
+    known: frozenset[str],
+    loc: Loc,
+    problems: list[Problem],
+) -> tuple[Binding, dict[str, Any]] | None:
+    """As `_bind_configuration`, with what the task reads beside its configuration."""
+    bound = _bind_configuration(spec, task_type, known, loc, problems)
+    readings = getattr(task_type, "readings", None)
+    if bound is None or readings is None or not task_type.executes:
+        return bound
+    read = readings(spec.configuration, visible, known)
+    return _bind_readings(bound[0], read, known, loc, problems), bound[1]
 
 
 def executed_aliases(evaluation: Evaluation, task_types: Mapping[str, TaskType]) -> tuple[str, ...]:
@@ -293,6 +314,9 @@ def read_configuration(
         problems.append(Problem(loc, "nested too deeply", "too_deep"))
         return None
     clean: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    completed = getattr(task_type, "completed", None)
+    if completed is not None:
+        clean = completed(clean, services)
     faults = task_type.check(clean, services)
     problems.extend(Problem((*loc, *fault.loc), fault.message, "invalid_configuration") for fault in faults)
     return None if faults else clean

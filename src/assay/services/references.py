@@ -12,6 +12,7 @@ from assay.ports.storage import UnitOfWork
 from assay.registry.task_types import Reference, TaskType
 from assay.services.applications import endpoint_of
 from assay.services.catalogue import find_to_use
+from assay.services.rubrics import rubric_material
 
 Lookup = Callable[[UnitOfWork, str, Reference], Awaitable[dict[str, Any]]]
 
@@ -64,5 +65,14 @@ async def _agent(unit: UnitOfWork, account_id: str, reference: Reference) -> dic
     return {"id": variant.id, "name": variant.name, "endpoint": variant.configuration["endpoint"]}
 
 
-_LOOKUPS: Mapping[str, Lookup] = {"agent": _agent, "application_variant": _application_variant, "question": _question}
+async def _rubric(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    return await rubric_material(unit, account_id, reference.id, reference.version)
+
+
+_LOOKUPS: Mapping[str, Lookup] = {
+    "agent": _agent,
+    "application_variant": _application_variant,
+    "question": _question,
+    "rubric": _rubric,
+}
 """What can be referred to, by the word for it in `Reference.kind`; each gives a JSON object."""

@@ -183,6 +183,7 @@ class TestCases:
             start_version=num,
             end_version=None,
             ended_at=None,
+            archived_at=None,
             updated_at=now,
         )
         await work.dataset_items.add(dataset, [revised])

@@ -5,9 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assay.core.model_calls import ModelCall
 from assay.core.questions import is_asked
 from assay.core.results import Outcome
-from assay.judging.asking import OWN_ARGUMENTS, ask
+from assay.judging.asking import OWN_ARGUMENTS, Inquiry, ask
 from assay.judging.prompts import DATA_RULE, ROLE, marked, placeholders, system_message
 from assay.judging.questions import question_reader
 from assay.judging.schemas import UnusableSchema
@@ -56,6 +57,7 @@ class TaskType:
 
     name: ClassVar[str] = "auto_evaluation.question"
     executes: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
     Configuration: ClassVar[type[BaseModel]] = QuestionConfiguration
     resolved: ClassVar[frozenset[str] | None] = frozenset()
 
@@ -108,21 +110,29 @@ class TaskType:
         problem = services.models.problem(configuration["model"])
         return problems if problem is None else [ConfigurationProblem(("model",), problem), *problems]
 
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one question; a second attempt is not foreseen."""
+        if "item" not in configuration:
+            return [ModelCall(configuration["model"], {}, "ask")]
+        return [_inquiry(configuration).call]
+
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One answer, or why there is none."""
-        question, reader = question_reader(configuration["question"])
-        item = configuration["item"]
-        located = configuration.get("answers") or {}
+        question, _ = question_reader(configuration["question"])
+        item, located = configuration["item"], configuration.get("answers") or {}
         answers = {name: item[locator] for name, locator in located.items() if item.get(locator) is not None}
         if located and not is_asked(question, answers):
             return Outcome(skipped=True)
-        missing = dict.fromkeys(configuration.get("optional") or (), "")
-        prompts = (configuration.get("system_prompt") or "", configuration["prompt"])
-        (system, shown), mark = marked(prompts, {**missing, **item})
-        messages = [
-            system_message(system, ROLE, DATA_RULE.format(mark=mark)),
-            {"role": "user", "content": f"{shown}\n\nQuestion: {question.prompt}\n\n{reader.instruction}"},
-        ]
-        return await ask(
-            services.models, configuration["model"], messages, reader, arguments=configuration.get("inference_args")
-        )
+        return await ask(services.models, _inquiry(configuration))
+
+
+def _inquiry(configuration: Mapping[str, Any]) -> Inquiry:
+    question, reader = question_reader(configuration["question"])
+    prompts = (configuration.get("system_prompt") or "", configuration["prompt"])
+    missing = dict.fromkeys(configuration.get("optional") or (), "")
+    (system, shown), mark = marked(prompts, {**missing, **configuration["item"]})
+    messages = (
+        system_message(system, ROLE, DATA_RULE.format(mark=mark)),
+        {"role": "user", "content": f"{shown}\n\nQuestion: {question.prompt}\n\n{reader.instruction}"},
+    )
+    return Inquiry(configuration["model"], messages, reader, configuration.get("inference_args") or {})

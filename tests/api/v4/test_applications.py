@@ -178,6 +178,8 @@ async def test_variants_are_listed_newest_first_and_by_spec(v4: ServedV4) -> Non
             [["body", "configuration", "raw_configuration"]],
         ),
         ({"published_at": "yesterday"}, [["body", "published_at"]]),
+        ({"published_at": "9999-12-31T23:59:59-23:59"}, [["body", "published_at"]]),
+        ({"published_at": "0001-01-01T00:00:00+23:59"}, [["body", "published_at"]]),
     ],
 )
 async def test_a_bad_variant_is_422_at_its_place(v4: ServedV4, fields: dict[str, Any], places: list[Any]) -> None:

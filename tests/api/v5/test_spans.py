@@ -102,15 +102,23 @@ async def test_the_official_client_in_strict_mode_tells_changes_and_finds_spans(
 
 
 async def test_a_span_told_twice_in_one_batch_arrives_once_and_complete(api):
-    running = span("s", end_timestamp=None, metadata={"at": "start"})
-    finished = span("s", metadata={"at": "end"})
-    for told in ([running, finished], [finished, running], [finished, finished], [running], [finished, running]):
-        (stored,) = await put(api, *told)
-        assert stored["metadata"] == {"at": "start" if told == [running] and not stored["end_timestamp"] else "end"}
-    assert stored["end_timestamp"] == "2026-03-01T10:00:01.500000Z"
+    def running(span_id):
+        return span(span_id, end_timestamp=None, metadata={"at": "start"})
+
+    def finished(span_id):
+        return span(span_id, metadata={"at": "end"})
+
+    orders = [(running, finished), (finished, running), (finished, finished), (running, finished, running)]
+    for span_id, order in zip("abcd", orders, strict=True):
+        (stored,) = await put(api, *(tell(span_id) for tell in order))
+        assert (stored["metadata"], stored["end_timestamp"]) == ({"at": "end"}, "2026-03-01T10:00:01.500000Z")
+        (kept,) = await put(api, running(span_id))
+        assert kept == stored
+    (unfinished,) = await put(api, running("e"), running("e"))
+    assert (unfinished["metadata"], unfinished["end_timestamp"]) == ({"at": "start"}, None)
     twice = await api.raw.post("/v5/spans/batch", json={"items": [span("new"), span("new")]})
     assert (twice.status_code, twice.headers["x-should-retry"]) == (409, "false")
-    assert await found(api) == ["s"]
+    assert await found(api) == list("abcde")
 
 
 async def test_spans_without_ids_get_one_each(api):

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
-from assay.adapters.models.dialect import Untranslatable, count, join_url
+from assay.adapters.models.anthropic_chunks import FINISH_REASONS, AnthropicChunks
+from assay.adapters.models.chunks import ChunkReader, count
+from assay.adapters.models.dialect import Untranslatable, join_url
 from assay.ports.models import AnswerShape
 
 DEFAULT_MAX_TOKENS = 4096
@@ -35,13 +37,6 @@ _WITHOUT_EFFECT = {
     "reasoning_effort": (),
 }
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
-_FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 
 
 class AnthropicDialect:
@@ -113,7 +108,11 @@ class AnthropicDialect:
             "created": int(time.time()),
             "model": body.get("model"),
             "choices": [
-                {"index": 0, "finish_reason": _FINISH.get(str(body.get("stop_reason")), "stop"), "message": message}
+                {
+                    "index": 0,
+                    "finish_reason": FINISH_REASONS.get(str(body.get("stop_reason")), "stop"),
+                    "message": message,
+                }
             ],
             "usage": {
                 "prompt_tokens": prompt or 0,
@@ -139,6 +138,20 @@ class AnthropicDialect:
                 choice["message"]["content"] = calls[0]["function"]["arguments"]
                 choice["finish_reason"] = "stop" if choice["finish_reason"] == "tool_calls" else choice["finish_reason"]
         return reply
+
+    def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        said = {key: value for key, value in request.items() if key != "stream_options"}
+        return {**self.chat_body(name, said), "stream": True}
+
+    def chat_chunks(self, request: Mapping[str, Any]) -> ChunkReader:
+        options = request.get("stream_options")
+        return AnthropicChunks(with_usage=bool(isinstance(options, dict) and options.get("include_usage")))
+
+    def completion_path(self) -> str:
+        raise Untranslatable("Anthropic's Messages API has no completions of a prompt; ask for a chat")
+
+    def models_path(self) -> str:
+        return "/v1/models"
 
     def tokens(self, body: Any) -> tuple[int | None, int | None]:
         usage = body.get("usage") if isinstance(body, dict) else None

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from assay.adapters.models.chunks import ChunkReader
 from assay.ports.models import AnswerShape
-
-LARGEST_COUNT = 2**53
-"""Larger counts of tokens are no counts."""
 
 
 class Untranslatable(Exception):
@@ -44,6 +42,23 @@ class Dialect(Protocol):
         """The answer to a `held_body` in OpenAI's shape, with the JSON as the assistant's text."""
         ...
 
+    def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of a chat that is to be streamed; `request` may hold OpenAI's `stream_options`. Raises
+        Untranslatable."""
+        ...
+
+    def chat_chunks(self, request: Mapping[str, Any]) -> ChunkReader:
+        """What reads the stream of such a chat."""
+        ...
+
+    def completion_path(self) -> str:
+        """Where completions go. Raises Untranslatable where there are none."""
+        ...
+
+    def models_path(self) -> str:
+        """Where the vendor lists its models."""
+        ...
+
     def infer_path(self, args: Mapping[str, Any]) -> str:
         """Where a raw body goes, judged by its keys."""
         ...
@@ -57,9 +72,3 @@ def join_url(base_url: str, path: str) -> str:
     """A path appended to a base URL's own path, before its query."""
     base, mark, query = base_url.partition("?")
     return base.rstrip("/") + path + mark + query
-
-
-def count(usage: Any, key: str) -> int | None:
-    """A token count out of a usage object; None when it is missing or no count (or one that no database holds)."""
-    value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT else None

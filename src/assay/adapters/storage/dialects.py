@@ -45,6 +45,7 @@ RESULT_COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cached",
+    "cost",
     "sandbox",
     "detail",
 )
@@ -81,6 +82,7 @@ _TYPES = {
     "completion_tokens": "bigint",
     "kind": "smallint",
     "cached": "smallint",
+    "cost": "double precision",
     "dataset_item_version_num": "integer",
 }
 
@@ -230,6 +232,10 @@ class Dialect(Protocol):
         """Whether trying to begin again may help."""
         ...
 
+    def is_locked(self, error: BaseException) -> bool:
+        """Whether somebody else holds the lock that was asked for."""
+        ...
+
 
 def _values(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
@@ -348,6 +354,9 @@ class SqliteDialect:
         return None
 
     def is_busy(self, error: BaseException) -> bool:
+        return self.is_locked(error)
+
+    def is_locked(self, error: BaseException) -> bool:
         return _sqlite_code(error) in (5, 6, 15)
 
 
@@ -480,6 +489,9 @@ class PostgresDialect:
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(self.fault(error), Unavailable)
+
+    def is_locked(self, error: BaseException) -> bool:
+        return _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: BaseException) -> str:

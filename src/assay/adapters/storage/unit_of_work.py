@@ -11,8 +11,11 @@ from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.files import SqlFiles
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
+from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
@@ -31,6 +34,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
     AccountRepository,
@@ -57,11 +63,14 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
         self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
         self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.application_outputs: ApplicationOutputRepository = SqlApplicationOutputs(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)

@@ -34,13 +34,14 @@ class BodyModel(BaseModel):
 class JsonBody(Generic[Model]):
     """A dependency that reads the body, parses it and validates it: `body: Annotated[M, Depends(JsonBody(M))]`.
 
-    With `wrapper` the object may also come wrapped, as in `{"evaluation": {...}}`. The document takes the
-    body's schema from `model`.
+    With `wrapper` the object may also come wrapped, as in `{"evaluation": {...}}`; with `optional` no body at all is
+    an empty object. The document takes the body's schema from `model`.
     """
 
-    def __init__(self, model: type[Model], *, wrapper: str | None = None) -> None:
+    def __init__(self, model: type[Model], *, wrapper: str | None = None, optional: bool = False) -> None:
         self.model = model
         self.wrapper = wrapper
+        self.when_empty = b"{}" if optional else b""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ class JsonBody(Generic[Model]):
 
     async def __call__(self, request: Request) -> Model:
         """The validated body. Raises TooLarge and InvalidInput."""
-        body = await read_json_object(request)
+        body = await read_json_object(request, when_empty=self.when_empty)
         if self.wrapper is not None and isinstance(inner := body.get(self.wrapper), dict) and "name" not in body:
             body = inner
         return validate(self.model, body)

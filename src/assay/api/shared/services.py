@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
     from assay.services.result_claims import ResultClaims
+    from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
@@ -52,6 +56,7 @@ class ApiServices:
     aggregates: "Aggregates"
     datasets: "Datasets"
     files: "Files"
+    estimates: "Estimates"
     groups: "Groups"
     spans: "Spans"
     span_assessments: "SpanAssessments"
@@ -61,6 +66,7 @@ class ApiServices:
     application_variants: "ApplicationVariants"
     questions: "Questions"
     question_sets: "QuestionSets"
+    rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
     application_outputs: "ApplicationOutputs"
@@ -69,6 +75,8 @@ class ApiServices:
     test_case_results: "TestCaseResults"
     result_claims: "ResultClaims"
     labelling_metrics: "LabellingMetrics"
+    inference: "InferenceCalls"
+    registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
 
 
