@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
 from assay.services.access import Access
 from assay.services.execution import ChunkSizes, Execution
+from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluating import EvaluatingApi, evaluating_api
 from tests.fakes.models import FakeModels
@@ -39,13 +41,24 @@ class Stage:
         """Run the job of an evaluation, or only its first chunks, as the engine does."""
         writer = ResultWriter(self.storage, 0.01)
         sizes = ChunkSizes(largest=4, smallest=2, parts=2)
-        execution = Execution(self.storage, writer, load_task_types(), self.services, SystemClock(), chunk_sizes=sizes)
+        clock = SystemClock()
+        ledger = CallLedger(self.storage, clock, flush_seconds=0.01, keep_for=timedelta(days=1))
+        execution = Execution(
+            self.storage,
+            writer,
+            load_task_types(),
+            self.services,
+            clock,
+            chunk_sizes=sizes,
+            calls=ModelCalls(self.services.models, ledger, PriceTable()),
+        )
         planned = await execution.plan(evaluation_id)
         for chunk in planned[:chunks]:
             await execution.run_chunk(chunk)
         if chunks is None:
             await execution.finish(evaluation_id, None)
         await writer.close()
+        await ledger.close()
 
     @asynccontextmanager
     async def person(self, name: str) -> AsyncIterator[AsyncSGPClient]:
