@@ -13,6 +13,7 @@ from scale_gp import SGPClient
 import assay
 from tests.fakes.application_endpoint import ApplicationProcess
 from tests.fakes.model_endpoint import EndpointProcess
+from tests.fakes.postgres import fresh_database
 from tests.fakes.server_process import ASSAY, ServerProcess, clean_environment, fake_vendor
 
 ACCOUNT = "default"
@@ -28,10 +29,14 @@ def judge() -> Iterator[EndpointProcess]:
         yield process
 
 
-@pytest.fixture(scope="module")
-def server(judge: EndpointProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A running server whose default judge is the fake one."""
-    process = ServerProcess(tmp_path_factory.mktemp("flows") / "data", {**fake_vendor(judge.url), **ALIASES})
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(
+    judge: EndpointProcess, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ServerProcess]:
+    """A running server, on each kind of database, whose default judge is the fake one."""
+    shared = ("--database-url", fresh_database()) if request.param == "postgres" else ()
+    settings = {**fake_vendor(judge.url), **ALIASES}
+    process = ServerProcess(tmp_path_factory.mktemp("flows") / "data", settings, shared)
     process.start()
     yield process
     process.stop()
@@ -268,7 +273,7 @@ def test_flow_7_people_annotate_and_audit_until_nothing_is_left(
         task = v4.evaluations.claim_task(evaluation.id, task_type="EVALUATION_ANNOTATION")
     assert annotated == 3
     made = subprocess.run(
-        [str(ASSAY), "keys", "create", "auditor", "--data-dir", str(server.data_dir)],
+        [str(ASSAY), "keys", "create", "auditor", "--data-dir", str(server.data_dir), *server.arguments],
         env=clean_environment(tmp_path, PYTHONPATH=SOURCE),
         capture_output=True,
         text=True,

@@ -309,3 +309,27 @@ async def test_version_5_shows_the_same_evaluation(scene):
         f"q:{question}": 4,
     }
     assert set(items[0]["task_result_statuses"].values()) == {"completed"}
+
+
+async def test_what_version_5_cancels_stays_cancelled_until_it_is_resumed(scene):
+    config, [question] = await scene.stage.config({"type": "free_text"}, kind="llm_auto")
+    scene.stage.models.answer = lambda text: '{"reasoning": "", "answer": "well"}'
+    made = await scene.make(evaluation_config_id=config.id)
+    await scene.stage.run(made.id, chunks=1)
+    assert (await scene.stage.raw.post(f"/v5/evaluations/{made.id}/cancel")).status_code == 200
+    waiting = next(each for each in await scene.results(made) if each.label_status == "PENDING")
+    await scene.client.evaluations.test_case_results.update(
+        waiting.id, evaluation_id=made.id, result={question: "by hand"}
+    )
+    found = await scene.client.evaluations.retrieve(made.id, view=["AsyncJobs"])
+    assert (found.status, jobs(found)["builder"], await scene.stage.unfinished()) == ("FAILED", "Canceled", [])
+    await scene.stage.run(made.id)
+    assert (await scene.client.evaluations.retrieve(made.id)).status == "FAILED"
+
+
+async def test_version_5_cannot_change_the_tasks_that_version_4_made(scene):
+    done = await scene.done(metric_config={"components": [{"type": "f1", "name": "overlap"}]})
+    path = f"/v5/evaluations/{done.id}/tasks"
+    configuration = {"type": "bleu", "candidate": "item.output", "reference": "item.input"}
+    changed = await scene.stage.raw.patch(f"{path}/metric:overlap", json={"configuration": configuration})
+    assert (changed.status_code, "version 4" in changed.json()["detail"]) == (400, True)
