@@ -25,9 +25,13 @@ class People:
     async def send(self, name: str, method: str, path: str, **more: Any) -> httpx.Response:
         """A request by somebody."""
         if name not in self.keys:
-            access = Access(self.api.storage, SystemClock())
-            self.keys[name] = (await access.create_key(name, identity=Identity(name)))[1]
+            await self.gets_a_key(name)
         return await self.api.served.raw.request(method, path, headers={"x-api-key": self.keys[name]}, **more)
+
+    async def gets_a_key(self, name: str, **more: Any) -> None:
+        """Make a key for somebody."""
+        access = Access(self.api.storage, SystemClock())
+        self.keys[name] = (await access.create_key(name, identity=Identity(name), **more))[1]
 
     async def claim(self, name: str, **body: Any) -> dict[str, Any] | None:
         """The task that somebody gets."""

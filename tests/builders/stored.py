@@ -26,6 +26,7 @@ from assay.ports.storage import Storage
 from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
 from assay.services.access import Access
+from assay.services.agreement import Agreement
 from assay.services.annotation import AnnotationTasks
 from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
@@ -185,6 +186,7 @@ async def served_api(
     known |= {"span_assessments": SpanAssessments(storage, clock)}
     applications = HttpApplications(Settings(), {})
     known |= {
+        "agreement": Agreement(storage),
         "annotation_batches": AnnotationBatches(storage, clock),
         "annotation_tasks": AnnotationTasks(storage, clock),
         "contributor_answers": ContributorAnswers(storage, clock),

@@ -20,7 +20,7 @@ from assay.core.annotation import (
     sent_back,
     with_changes,
 )
-from assay.core.errors import NotFound, RuleViolation
+from assay.core.errors import Forbidden, NotFound, RuleViolation
 from assay.core.identity import Caller, Identity
 from assay.core.paging import Page, PageRequest
 from assay.ports.annotation import AnnotationCount, AnnotationEvent, AnnotationFilter, Claiming, QueueCount
@@ -94,7 +94,9 @@ class AnnotationTasks:
             return await found_task(unit, caller, task_id)
 
     async def list(self, caller: Caller, page: PageRequest, where: AnnotationFilter) -> Page[AnnotationTask]:
-        """A page of the account's tasks."""
+        """A page of the account's tasks; for a contributor, of their own."""
+        if caller.role == "contributor":
+            where = replace(where, assigned_to=caller.identity.id)
         async with self._storage.read() as unit:
             return await unit.annotation_tasks.list(caller.account_id, page, where)
 
@@ -155,10 +157,12 @@ class AnnotationTasks:
 
 
 async def found_task(unit: UnitOfWork, caller: Caller, task_id: str) -> AnnotationTask:
-    """The task in the caller's account. Raises NotFound."""
+    """The task in the caller's account. Raises NotFound, and Forbidden for a contributor when it is not theirs."""
     found = await unit.annotation_tasks.get((caller.account_id,), task_id)
     if found is None:
         raise NotFound("annotation task", task_id)
+    if caller.role == "contributor" and found.assigned_to != caller.identity.id:
+        raise Forbidden(f"this task is not yours; claim it first: {task_id}")
     return found
 
 

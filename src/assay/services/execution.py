@@ -40,8 +40,9 @@ REMEMBERED_EVALUATIONS = 64
 @dataclass(frozen=True, slots=True)
 class _Running:
     """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
-    use, and what is left of its budget, if it has one. `source` is what was compiled: an evaluation may get other
-    tasks and columns. `labelled`: its items are counted by their labels, not by their results."""
+    use, what is left of its budget, if it has one, and whether people answer some of its tasks. `source` is what was
+    compiled: an evaluation may get other tasks and columns. `labelled`: its items are counted by their labels, not by
+    their results."""
 
     id: str
     seq: int
@@ -50,6 +51,7 @@ class _Running:
     now: Callable[[], datetime]
     services: Services
     budget: Budget | None
+    asks_people: bool
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
     source: tuple[Any, ...] = ()
@@ -152,8 +154,8 @@ class Execution:
         await self._writer.flushed(running.seq)
         if running.labelled:
             await _patiently(lambda: self._labelling.label(evaluation, chunk.first_seq, chunk.last_seq))
-        elif len(running.tasks) < len(evaluation.tasks):
-            await _patiently(lambda: self._make_ready(evaluation, chunk))
+        elif running.asks_people:
+            await _patiently(lambda: self._make_ready(running, chunk))
         budget = running.budget
         if budget is not None and budget.reached:
             await _patiently(lambda: self._stop(chunk.evaluation_id, running, budget))
@@ -187,11 +189,11 @@ class Execution:
                 items = [item for item in items if item.seq in waiting]
             return running, evaluation, items
 
-    async def _make_ready(self, evaluation: Evaluation, chunk: Chunk) -> None:
+    async def _make_ready(self, running: _Running, chunk: Chunk) -> None:
         """Let people begin with the chunk's items, whose results they may want to see."""
         async with self._storage.write() as unit:
             await unit.annotation_tasks.make_ready(
-                evaluation.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
+                running.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
             )
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
@@ -268,6 +270,7 @@ class Execution:
             self._clock.now,
             replace(self._services, models=models),
             budget,
+            len(tasks) < len(evaluation.tasks),
             tasks,
             tuple(task.alias for task in tasks),
             (evaluation.tasks, columns),

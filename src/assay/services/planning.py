@@ -2,7 +2,7 @@
 locators and orders them. The same code checks an evaluation when it is made and compiles it when it runs."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +93,7 @@ def compile_tasks(
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
-        problems.extend(_required_problems(spec, task_type, known, people, loc))
-        bound = _bind_task(spec, task_type, visible, known, loc, problems)
-        if bound is not None:
-            read = sorted(bound[0].columns & people)
-            problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+        bound = _bind_task(spec, task_type, _Columns(visible, known, people), loc, problems)
         if bound is not None and task_type.executes:
             compiled[spec.alias] = (spec, *bound)
         if task_type.executes and not getattr(task_type, "judges", False):
@@ -124,33 +120,36 @@ def compile_tasks(
     )
 
 
-def _required_problems(
-    spec: TaskSpec, task_type: TaskType, known: frozenset[str], people: frozenset[str], loc: Loc
-) -> Iterator[Problem]:
-    """What is wrong with the values that must be locators."""
-    for inner, value in task_type.required_locators(spec.configuration):
-        locator = parse_locator(value, known)
-        if locator is None:
-            yield Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value)
-        elif locator.column in people:
-            yield Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a task may read: those that tasks before it write and that judge nothing, all, and people's."""
+
+    visible: Sequence[str]
+    known: Collection[str]
+    people: Collection[str]
 
 
 def _bind_task(
-    spec: TaskSpec,
-    task_type: TaskType,
-    visible: Sequence[str],
-    known: frozenset[str],
-    loc: Loc,
-    problems: list[Problem],
+    spec: TaskSpec, task_type: TaskType, columns: _Columns, loc: Loc, problems: list[Problem]
 ) -> tuple[Binding, dict[str, Any]] | None:
-    """As `_bind_configuration`, with what the task reads beside its configuration."""
+    """A task's binding, with its readings, and its fixed fields. What waits for people cannot be read."""
+    known = columns.known
+    for inner, value in task_type.required_locators(spec.configuration):
+        locator = parse_locator(value, known)
+        if locator is None:
+            problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
+        elif locator.column in columns.people:
+            problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
     bound = _bind_configuration(spec, task_type, known, loc, problems)
+    if bound is None:
+        return None
+    binding, fixed = bound
     readings = getattr(task_type, "readings", None)
-    if bound is None or readings is None or not task_type.executes:
-        return bound
-    read = readings(spec.configuration, visible, known)
-    return _bind_readings(bound[0], read, known, loc, problems), bound[1]
+    if task_type.executes and readings is not None:
+        binding = _bind_readings(binding, readings(spec.configuration, columns.visible, known), known, loc, problems)
+    read = sorted(binding.columns.intersection(columns.people))
+    problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+    return binding, fixed
 
 
 def executed_aliases(evaluation: Evaluation, task_types: Mapping[str, TaskType]) -> tuple[str, ...]:

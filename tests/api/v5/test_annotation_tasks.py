@@ -646,3 +646,30 @@ async def test_hostile_queue_names_are_only_names(people, name):
     nul = await people.send("ann", "GET", TASKS, params={"queue_id": "a\x00b"})
     assert nul.status_code == 422
     assert await people.claim("ann") is not None
+
+
+async def test_a_contributors_key_is_good_for_their_tasks_and_nothing_else(people):
+    created = await _asked(people, contributor_task(await people.asks(), overlap=2), rows=1)
+    await people.gets_a_key("con", role="contributor")
+    theirs = await people.does("con", {"quality": "good"})
+    other = await people.claim("ann")
+    assert (await people.send("con", "GET", TASKS)).json()["total"] == 1
+    assert (await people.send("con", "GET", f"{TASKS}/{theirs['id']}")).status_code == 200
+    assert (await people.send("con", "GET", f"{TASKS}/queues")).status_code == 200
+    evaluation = f"/v5/evaluations/{created['id']}"
+    for method, path, body in (
+        ("GET", f"{TASKS}/{other['id']}", None),
+        ("POST", f"{TASKS}/{other['id']}/flag", {}),
+        ("POST", f"{TASKS}/{theirs['id']}/redo", {}),
+        ("PATCH", f"{TASKS}/batch", {"ids": [theirs["id"]], "status": "PENDING_REDO"}),
+        ("GET", "/v5/evaluations", None),
+        ("GET", evaluation, None),
+        ("DELETE", evaluation, None),
+        ("GET", f"{evaluation}/answers", None),
+        ("GET", f"{evaluation}/agreement", None),
+        ("GET", "/v5/evaluation-items", None),
+        ("POST", "/v5/datasets", {"name": "d", "data": [{"a": 1}]}),
+        ("GET", "/v4/evaluations", None),
+    ):
+        reply = await people.send("con", method, path, json=body)
+        assert reply.status_code == 403, (method, path, reply.text)

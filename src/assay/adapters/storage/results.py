@@ -29,6 +29,10 @@ _NUMBERS = text(
     " AND number IS NOT NULL AND status IN ('completed', 'prefilled') ORDER BY item_seq"
 )
 _RENAME = text("UPDATE results SET alias = :after WHERE evaluation_seq = :evaluation AND alias = :before")
+_VALUES = text(
+    "SELECT item_seq, value FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
+    " AND status = 'completed' ORDER BY item_seq"
+)
 _STATUS = {str(status): status for status in ResultStatus}
 _ERROR_TYPE = {str(error_type): error_type for error_type in ErrorType}
 
@@ -67,6 +71,11 @@ class SqlResults:
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         return await read_totals(self._session, evaluation_seq)
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results."""
+        rows = await self._session.rows(_VALUES, {"evaluation": evaluation_seq, "alias": alias})
+        return {item_seq: None if value is None else load_json(value) for item_seq, value in rows}
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
         """item_seq to number, for completed or prefilled numeric results."""

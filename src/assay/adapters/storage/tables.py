@@ -142,6 +142,7 @@ api_keys = Table(
     Column("identity_type", Words, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("role", Words),
 )
 
 api_key_accounts = Table(

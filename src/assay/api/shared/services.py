@@ -13,6 +13,7 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.agreement import Agreement
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
@@ -47,6 +48,7 @@ class ApiServices:
 
     storage: Storage
     access: "Access"
+    agreement: "Agreement"
     annotation_batches: "AnnotationBatches"
     annotation_tasks: "AnnotationTasks"
     contributor_answers: "ContributorAnswers"

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 
-from assay.api.shared.auth import FromCaller
+from assay.api.shared.auth import FromAnybody, FromCaller
 from assay.api.shared.bodies import JsonBody, read_json_object, validate
 from assay.api.shared.queries import OptionalWord, page_of
 from assay.api.shared.rendering import json_response, page_response
@@ -33,7 +33,7 @@ class _OptionalBody(JsonBody[Any]):
 
 
 async def _wanted(
-    caller: FromCaller,
+    caller: FromAnybody,
     queue_id: Annotated[str | None, Query()] = None,
     evaluation_id: Annotated[str | None, Query()] = None,
     status: Annotated[wire.Status | None, OptionalWord, Query()] = None,
@@ -53,19 +53,20 @@ async def _wanted(
 
 @router.get("/annotation-tasks", response_model=wire.AnnotationTaskPage)
 async def list_annotation_tasks(
-    caller: FromCaller,
+    caller: FromAnybody,
     services: FromServices,
     page: Annotated[PageRequest, page_of("created_at", "id")],
     where: Annotated[AnnotationFilter, Depends(_wanted)],
 ) -> Response:
-    """List annotation tasks, in the order in which they were queued. What was answered is not in it."""
+    """List annotation tasks, in the order in which they were queued. What was answered is not in it. With a
+    contributor's key, their own."""
     found = await services.annotation_tasks.list(caller, page, where)
     items = [render_task(task) for task in found.items]
     return page_response(items, total=found.total, has_more=found.has_more, limit=page.limit)
 
 
 @router.get("/annotation-tasks/queues", response_model=wire.QueueList)
-async def list_queues(caller: FromCaller, services: FromServices) -> Response:
+async def list_queues(caller: FromAnybody, services: FromServices) -> Response:
     """Every queue of the account in numbers."""
     queues = render_queues(await services.annotation_tasks.queues(caller))
     return json_response({"object": "list", "items": queues})
@@ -96,7 +97,7 @@ async def update_annotation_tasks(
 
 @router.post("/annotation-tasks/claim", response_model=wire.Claimed)
 async def claim_annotation_task(
-    caller: FromCaller, services: FromServices, body: Annotated[wire.Claim, Depends(_OptionalBody(wire.Claim))]
+    caller: FromAnybody, services: FromServices, body: Annotated[wire.Claim, Depends(_OptionalBody(wire.Claim))]
 ) -> Response:
     """Take the next task, or get the one that is held already with a new lease; `task` is null when there is none."""
     kind = AnnotationKind(body.task_type or AnnotationKind.CONTRIBUTOR_ANNOTATION)
@@ -107,14 +108,14 @@ async def claim_annotation_task(
 
 
 @router.get("/annotation-tasks/{task_id}", response_model=wire.AnnotationTaskDetail)
-async def retrieve_annotation_task(caller: FromCaller, services: FromServices, task_id: str) -> Response:
+async def retrieve_annotation_task(caller: FromAnybody, services: FromServices, task_id: str) -> Response:
     """Retrieve a task with its item as it is laid out, its questions, and the answers that the reader may see."""
     return json_response(render_view(await services.contributor_answers.view(caller, task_id)))
 
 
 @router.post("/annotation-tasks/{task_id}/answer", response_model=wire.AnnotationTask)
 async def answer_annotation_task(
-    caller: FromCaller,
+    caller: FromAnybody,
     services: FromServices,
     task_id: str,
     body: Annotated[wire.GiveAnswers, Depends(JsonBody(wire.GiveAnswers))],
@@ -126,7 +127,7 @@ async def answer_annotation_task(
 
 @router.post("/annotation-tasks/{task_id}/audit", response_model=wire.AnnotationTask)
 async def audit_annotation_task(
-    caller: FromCaller,
+    caller: FromAnybody,
     services: FromServices,
     task_id: str,
     body: Annotated[wire.GiveVerdict, Depends(JsonBody(wire.GiveVerdict))],
@@ -137,20 +138,20 @@ async def audit_annotation_task(
 
 
 @router.post("/annotation-tasks/{task_id}/release", response_model=wire.AnnotationTask)
-async def release_annotation_task(caller: FromCaller, services: FromServices, task_id: str) -> Response:
+async def release_annotation_task(caller: FromAnybody, services: FromServices, task_id: str) -> Response:
     """Give a claimed task back."""
     return json_response(render_task(await services.annotation_tasks.release(caller, task_id)))
 
 
 @router.post("/annotation-tasks/{task_id}/skip", response_model=wire.AnnotationTask)
-async def skip_annotation_task(caller: FromCaller, services: FromServices, task_id: str) -> Response:
+async def skip_annotation_task(caller: FromAnybody, services: FromServices, task_id: str) -> Response:
     """Leave a claimed task to others; the caller is not offered it again."""
     return json_response(render_task(await services.annotation_tasks.skip(caller, task_id)))
 
 
 @router.post("/annotation-tasks/{task_id}/flag", response_model=wire.AnnotationTask)
 async def flag_annotation_task(
-    caller: FromCaller,
+    caller: FromAnybody,
     services: FromServices,
     task_id: str,
     body: Annotated[wire.Flag, Depends(_OptionalBody(wire.Flag))],

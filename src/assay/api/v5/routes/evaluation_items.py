@@ -99,14 +99,14 @@ async def download_export(services: FromServices, token: str) -> Response:
     return StreamingResponse(pieces, media_type=link.format.media_type, headers=headers)
 
 
-@router.get("/evaluation-items/{evaluation_item_id}", response_model=wire.DetailedEvaluationItem)
+@router.get("/evaluation-items/{evaluation_item_id}", response_model=wire.EvaluationItem)
 async def retrieve_evaluation_item(
     caller: FromCaller,
     services: FromServices,
     evaluation_item_id: str,
     include_archived: IncludeArchived = False,
 ) -> Response:
-    """Retrieve an item, with what its tasks noted beside their values."""
+    """Retrieve an item."""
     item, evaluation = await services.items.get(caller, evaluation_item_id, include_archived=include_archived)
     shown = translate.render_item(item, services.evaluations.expected_aliases(evaluation))
     return json_response({**shown, "task_details": translate.render_details(item)})

@@ -1,4 +1,4 @@
-"""Annotation tasks: people's work on items, and what was done to it.
+"""Annotation tasks: people's work on items, and what was done to it; and keys for those who do nothing else.
 
 A frozen copy of the tables as they were then: later changes are later revisions.
 """
@@ -133,8 +133,9 @@ annotation_events = Table(
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the tables, and let keys have a role (none: what keys could do before, everything)."""
     metadata.create_all(op.get_bind())
+    op.add_column("api_keys", Column("role", Words))
 
 
 def downgrade() -> None:
