@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from assay.adapters.clock import SystemClock
-from assay.core.errors import NotConfigured, Unauthenticated, Unavailable
+from assay.core.errors import AssayError, NotConfigured, Unauthenticated, Unavailable
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -243,14 +244,13 @@ async def build_services(settings: Settings) -> "tuple[Services, Inference]":
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    judge = settings.judge_model
     models = HttpModels(settings.all_vendors())
     services = Services(
         models=models,
         sandbox=await open_sandbox(settings),
         metrics=load_metrics(),
         applications=HttpApplications(settings),
-        judge_model=judge if "/" in judge else f"openai/{judge}",
+        judge_model=settings.vendor_model(settings.judge_model),
     )
     return services, HttpInference(models.calls)
 
@@ -281,9 +281,15 @@ def build_api_services(
     from assay.registry.discovery import load_task_types
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.agreement import Agreement
+    from assay.services.annotation import AnnotationTasks
+    from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
+    from assay.services.application_tasks import ApplicationTasks
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.draft_test_cases import DraftTestCases
@@ -297,9 +303,12 @@ def build_api_services(
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
+    from assay.services.result_claims import ResultClaims
+    from assay.services.resumption import Resumption
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.studio_projects import StudioProjects
@@ -309,12 +318,18 @@ def build_api_services(
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    application_tasks = ApplicationTasks(task_types, task_services, resolve_model=settings.vendor_model)
+    annotation_tasks = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
     prices = price_table(settings)
     evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
     registered_models = RegisteredModels(storage, clock, inference)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
+        agreement=Agreement(storage),
+        annotation_batches=AnnotationBatches(storage, clock),
+        annotation_tasks=annotation_tasks,
+        contributor_answers=ContributorAnswers(storage, clock),
         evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
@@ -333,10 +348,13 @@ def build_api_services(
         question_sets=QuestionSets(storage, clock),
         rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
-        application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        application_evaluations=ApplicationEvaluations(storage, clock, configs, application_tasks, engine),
+        application_outputs=ApplicationOutputs(storage, clock),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
-        test_case_results=TestCaseResults(storage, clock),
+        result_claims=ResultClaims(storage, clock, annotation_tasks),
+        labelling_metrics=LabellingMetrics(storage),
+        test_case_results=TestCaseResults(storage, clock, task_types, Resumption(engine)),
         inference=InferenceCalls(inference, storage, registered_models),
         registered_models=registered_models,
         studio_projects=StudioProjects(storage, clock),
@@ -511,10 +529,11 @@ async def _serve(
         gc.freeze()
         stack.callback(place.server_file.unlink, missing_ok=True)
         ready = Ready(_url(listener), place, key_file, task_services.sandbox.name)
-        telling = asyncio.create_task(_tell(server, ready, on_ready))
+        starting = asyncio.create_task(_when_started(server, ready, on_ready, storage, settings.warm_evaluations))
         with _signals_stop_only_the_web_server():
             await server.serve(sockets=[listener])
-        telling.cancel()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
     return DISPLACED if displaced else 0
 
 
@@ -530,12 +549,29 @@ def _signals_stop_only_the_web_server() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-async def _tell(server: "uvicorn.Server", ready: Ready, on_ready: Callable[[Ready], None] | None) -> None:
+async def _when_started(
+    server: "uvicorn.Server",
+    ready: Ready,
+    on_ready: Callable[[Ready], None] | None,
+    storage: "SqlStorage",
+    warm_evaluations: int,
+) -> None:
+    """Say that the server serves, then load what its first filters would wait for."""
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     ready.place.server_file.write_text(json.dumps({"url": ready.url, "pid": os.getpid()}))
     if on_ready is not None:
         on_ready(ready)
+    if warm_evaluations:
+        begun = time.perf_counter()
+        try:
+            warmed = await storage.warm(warm_evaluations)
+        except AssayError as error:
+            log.warning("the indexes for filters are loaded when they are first needed", error=str(error))
+            return
+        if warmed:
+            seconds = round(time.perf_counter() - begun, 1)
+            log.info("the indexes for filters are loaded", evaluations=warmed, seconds=seconds)
 
 
 def _url(listener: socket.socket) -> str:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -165,7 +174,9 @@ def default_vendors() -> dict[str, VendorSettings]:
 class Settings(BaseSettings):
     """Everything a server can be told. Sizes are bytes, times seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=5003, ge=0, le=65535)
@@ -176,10 +187,12 @@ class Settings(BaseSettings):
     max_file_bytes: PositiveInt = 25 * 1024 * 1024
     max_json_depth: PositiveInt = 100
     export_link_seconds: PositiveInt = 3600
+    annotation_lease_seconds: float = Field(default=1800.0, gt=0, le=31_536_000)
     chunk_size: PositiveInt = 256
     chunks_in_flight: PositiveInt = 6
     flush_seconds: PositiveFloat = 0.2
     engine_poll_seconds: PositiveFloat = 0.1
+    warm_evaluations: NonNegativeInt = 1_000_000
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
     application_networks: Annotated[list[str], NoDecode] = Field(default_factory=lambda: list(NETWORK_WORDS))
@@ -189,6 +202,7 @@ class Settings(BaseSettings):
     application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
     cache_days: PositiveInt = 30
     judge_model: str = Field(default="gpt-4o", min_length=1)
+    model_aliases: dict[str, str] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)
@@ -233,6 +247,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over the file."""
         return (init_settings, env_settings, TomlSource(settings_cls))
+
+    def vendor_model(self, name: str) -> str:
+        """The `vendor/model` that a model's name means: by `model_aliases`; else a name without a vendor is one of
+        OpenAI's."""
+        return self.model_aliases.get(name) or (name if "/" in name else f"openai/{name}")
 
     def all_vendors(self) -> dict[str, VendorSettings]:
         """The configured vendors laid over the built-in ones."""

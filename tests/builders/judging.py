@@ -1,7 +1,7 @@
 """Judges' tasks, over the wire and run by themselves, for a fake judge that answers what stands in `[[...]]` in
 the item."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -53,9 +53,13 @@ class Judges:
     services: Services
 
     async def run(
-        self, task: Mapping[str, Any], values: Mapping[str, Any], material: Mapping[str, Any] | None = None
+        self,
+        task: Mapping[str, Any],
+        values: Mapping[str, Any],
+        material: Mapping[str, Any] | None = None,
+        columns: Sequence[str] = (),
     ) -> Outcome:
-        """The outcome of a task, as the wire has it, on an item with these values."""
+        """The outcome of a task, as the wire has it, on an item with these values; `columns`: the evaluation's."""
         task_type = load_task_types()[task["task_type"]]
         model = task_type.Configuration.model_validate(task["configuration"])
         configuration = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -64,7 +68,7 @@ class Judges:
             configuration = completed(configuration, self.services)
         assert not task_type.check(configuration, self.services)
         spec = TaskSpec(task["task_type"], "judge", configuration, material or {})
-        (runnable,) = compile_tasks([spec], list(values), load_task_types())
+        (runnable,) = compile_tasks([spec], columns or list(values), load_task_types())
         return await cast("Any", task_type.run(runnable.resolve(values), self.services))
 
     async def asked(self, text: str = "[[Yes]]", *, prompt: str = "{{item.text}}", **question: Any) -> Outcome:

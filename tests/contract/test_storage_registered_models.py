@@ -1,16 +1,22 @@
 """The contract of the storage port, on SQLite and PostgreSQL: registered models."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from assay.adapters.clock import SystemClock
+from assay.adapters.models import HttpInference, HttpModels
 from assay.adapters.storage import SqlStorage
 from assay.core.errors import InvalidCursor
+from assay.core.identity import Caller
 from assay.core.paging import PageRequest
 from assay.core.registered_models import ModelType, RegisteredModel
+from assay.services.registered_models import NewModel, RegisteredModels
+from assay.settings import VendorSettings
 from tests.builders.identity import ALICE, NOW, new_id
 
 
@@ -84,14 +90,24 @@ async def test_two_models_exchange_their_names(storage: SqlStorage) -> None:
         assert await work.registered_models.named("default", "openai", "one") == replace(other, name="one")
 
 
-async def test_whoever_holds_the_account_sees_whether_a_name_is_free(storage: SqlStorage) -> None:
-    async def register() -> bool:
-        async with storage.write() as work:
-            await work.accounts.get("default")
-            if await work.registered_models.named("default", "openai", "wanted") is not None:
-                return False
-            await asyncio.sleep(0.01)
-            await work.registered_models.add(make_model("wanted"))
-        return True
+async def test_many_at_once_register_or_take_a_name_once(storage: SqlStorage) -> None:
+    models = HttpModels({"openai": VendorSettings(base_url="http://127.0.0.1:9/v1")}, {})
+    registered = RegisteredModels(storage, SystemClock(), HttpInference(models.calls))
+    caller = Caller("default", ALICE)
 
-    assert sorted(await asyncio.gather(*(register() for _ in range(6)))) == [False] * 5 + [True]
+    async def outcomes(calls: list[Coroutine[Any, Any, RegisteredModel]]) -> list[str]:
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        return sorted(type(each).__name__ for each in found)
+
+    new = NewModel("openai", "wanted", ModelType.GENERIC)
+    made = await outcomes([registered.create(caller, new) for _ in range(6)])
+    assert made == ["Conflict"] * 5 + ["RegisteredModel"]
+    others = await add(storage, *(make_model(f"m{n}") for n in range(6)))
+    renamed = await outcomes([registered.update(caller, each.id, {"name": "next"}) for each in others])
+    assert renamed == ["Conflict"] * 5 + ["RegisteredModel"]
+    for _ in range(5):
+        around = zip(others, [*others[1:], others[0]], strict=True)
+        swaps = [registered.update(caller, one.id, {"name": other.name}, swap=True) for one, other in around]
+        assert await outcomes(swaps) == ["RegisteredModel"] * 6
+    page = await registered.list(caller, PageRequest(), vendor="openai")
+    assert len({each.name for each in page.items}) == 7

@@ -11,7 +11,9 @@ from assay.core.results import Outcome, Result, ResultStatus
 from assay.core.spans import NewSpan, Span, SpanFilter
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import NewItem, Storage
+from assay.registry.task_types import Services
 from assay.services.execution import ChunkSizes, Execution
+from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluations import make_evaluation
 from tests.builders.identity import new_id
@@ -31,7 +33,9 @@ async def run(storage: Storage, *told: Any) -> Evaluation:
     """An evaluation with an item for each list of spans, run to its end."""
     writer = ResultWriter(storage, 0.01)
     types: Any = {"fake": Traced()}
-    execution = Execution(storage, writer, types, cast("Any", None), MovableClock(), chunk_sizes=ChunkSizes())
+    services = Services(cast("Any", None), cast("Any", None), {})
+    calls = ModelCalls(services.models, CallLedger(storage, MovableClock(), flush_seconds=0.01), PriceTable())
+    execution = Execution(storage, writer, types, services, MovableClock(), chunk_sizes=ChunkSizes(), calls=calls)
     evaluation = make_evaluation(
         tasks=(TaskSpec("fake", "a", {"input": "item.x"}),), progress=Progress(total=len(told)), column_names=("x",)
     )

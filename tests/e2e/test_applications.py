@@ -66,6 +66,12 @@ def v4_variant(v4: V4Client, at: dict[str, Any]) -> str:
     return str(variant.id)
 
 
+def details(raw: httpx.Client, item_id: str) -> dict[str, Any]:
+    """What the tasks noted beside an item's values, by alias."""
+    results = raw.get(f"/v5/evaluation-items/{item_id}/results").json()["items"]
+    return {result["alias"]: result["detail"] for result in results}
+
+
 def task(variant: str, inputs: Any, **more: Any) -> dict[str, Any]:
     configuration = {"application_variant_id": variant, "inputs": inputs, **more}
     return {"task_type": "application_variant", "alias": "answer", "configuration": configuration}
@@ -90,9 +96,9 @@ def test_a_variant_of_version_4_is_evaluated_in_version_5(
     assert calls[0]["body"]["overrides"] == {"concurrent": True}
     (aggregate, _) = raw.get(f"/v5/evaluations/{done.id}/aggregates").json()["tasks"]
     assert aggregate["tokens"] == {"prompt": 550, "completion": 200}
-    item = raw.get(f"/v5/evaluation-items/{items[0].id}").json()
-    assert item["task_details"]["answer"]["extra_info"] == ["a", "b"]
-    trace_id = item["task_details"]["answer"]["trace_id"]
+    detail = details(raw, items[0].id)["answer"]
+    assert detail["extra_info"] == ["a", "b"]
+    trace_id = detail["trace_id"]
     spans = list(strict.spans.search(trace_ids=[trace_id], sort_order="asc"))
     (root,) = [span for span in spans if span.parent_id is None]
     assert (root.name, root.type, root.application_variant_id) == ("first", "EXTERNAL_ENDPOINT", variant)
@@ -140,7 +146,7 @@ def test_an_application_that_does_its_worst_is_an_error_on_that_item_and_nothing
             assert "sesame" not in error.message
         else:
             assert item.data["answer"] == question.upper()
-    shown = [raw.get(f"/v5/evaluation-items/{item.id}").text for item in items]
+    shown = [raw.get(f"/v5/evaluation-items/{item.id}/results").text for item in items]
     assert not any(TOKEN in each for each in shown)
     assert TOKEN not in server.log
     assert max(member.memory_info().rss for member in server.members()) < 1 << 30
@@ -204,7 +210,7 @@ def test_an_agent_is_evaluated_by_its_turns(client: SGPClient, raw: httpx.Client
     assert [item.data.get("agentex_output") for item in items] == ["cba yas", "zyx yas", None]
     assert items[2].task_errors is not None
     assert items[2].task_errors["agentex_output"].type == "invalid_input"
-    detail = raw.get(f"/v5/evaluation-items/{items[0].id}").json()["task_details"]["agentex_output"]
+    detail = details(raw, items[0].id)["agentex_output"]
     assert detail.keys() >= {"task_id", "status", "trace_id"}
     roots = client.spans.search(agentex_agent_ids=[agent])
     assert {span.trace_id for span in roots} >= {detail["trace_id"]}

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.builders.judging import agent_task, guided_task, question_task
 from tests.builders.wire import chat, eventually, function, metric, standalone
 from tests.e2e.conftest import Clients
 from tests.fakes.model_endpoint import EndpointProcess
@@ -223,3 +224,49 @@ def test_a_killed_server_still_keeps_the_budget(tmp_path: Path) -> None:
     assert stopped["status_reason"].startswith("Stopped at max_cost 30.5")
     assert numbers["cost"] == 30.0
     assert numbers["tasks"][0]["completed"] == 30
+
+
+def test_a_judge_is_cached_priced_and_estimated_like_any_call(clients: Clients, calls: Any) -> None:
+    judged = guided_task(choices=["Yes"], model="fake/echo", inference_args={"temperature": 0}, alias="judged")
+    question = {"question_type": "number", "name": "n", "prompt": "How many?"}
+    asked = post(clients.raw, "/v5/questions", question)["id"]
+    counted = question_task(asked, model="fake/echo", inference_args={"temperature": 0}, alias="counted")
+    agent = agent_task(designated_to={"agent_name": "APEAgent", "config": {"model": "fake/echo", "temperature": 0}})
+    rows = [{"text": f"[[Yes]] {n}"} for n in range(4)] + [{"text": '[[hm]] [[{"answer": "Yes"}]]'}]
+    body = standalone(rows, judged, counted, agent)
+
+    before = post(clients.raw, "/v5/evaluations/estimate", body)
+    _, once = ran(clients.raw, body)
+    made = calls()
+    eventually(
+        lambda: post(clients.raw, "/v5/evaluations/estimate", body)["total"]["cached_calls"], lambda kept: kept == 15, 5
+    )
+    _, again = ran(clients.raw, body)
+
+    assert [(task["alias"], task["calls"]) for task in before["tasks"]] == [
+        ("judged", 5),
+        ("counted", 5),
+        ("auto_evaluation_agent", 5),
+    ]
+    assert before["total"]["cached_calls"] == 0
+    assert before["total"]["prompt_tokens"] > 15
+    assert calls() == made, "the second attempts are kept too"
+    judged_once, judged_again = once["tasks"][0], again["tasks"][0]
+    assert (judged_once["cached"], judged_once["attempts"], judged_once["values"]) == (0, 6, {"Yes": 5})
+    assert (judged_again["cached"], judged_again["attempts"], judged_again["values"]) == (5, 0, {"Yes": 5})
+    assert (judged_once["cost"], judged_again["cost"]) == (18.0, 0.0), "three tokens a call, a dollar each"
+
+
+def test_a_budget_wants_a_price_for_every_judge_the_servers_own_too(clients: Clients) -> None:
+    rows = [{"text": "x"}]
+    for task in (
+        guided_task(choices=["a"], model="fake/dear"),
+        agent_task(designated_to={"config": {"model": "fake/dear"}}),
+    ):
+        problems = post(clients.raw, "/v5/evaluations", {**standalone(rows, task), "max_cost": 1}, 422)["detail"]
+        assert "no price is set for fake/dear" in problems[0]["msg"]
+    unnamed = agent_task()
+    del unnamed["configuration"]["designated_to"]
+    (problem,) = post(clients.raw, "/v5/evaluations", standalone(rows, unnamed), 422)["detail"]
+    assert problem["loc"][-3:] == ["designated_to", "config", "model"], "the server's judge needs a key here"
+    assert "OPENAI_API_KEY" in problem["msg"]

@@ -20,13 +20,15 @@ def show(
     account: AccountId = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show an evaluation: its state, and its numbers by task."""
+    """Show an evaluation: its state, its numbers by task, and how far people agree where they are asked."""
     from assay.cli.report import print_evaluation
 
     with connect(Target(base_url, api_key, account, data_dir)) as client:
         evaluation = client.get(f"/v5/evaluations/{evaluation_id}")
         aggregates = client.get(f"/v5/evaluations/{evaluation_id}/aggregates")
-    print_evaluation(evaluation, aggregates)
+        asks_people = (evaluation.get("progress") or {}).get("annotation") is not None
+        agreement = client.get(f"/v5/evaluations/{evaluation_id}/agreement") if asks_people else None
+    print_evaluation(evaluation, aggregates, agreement)
 
 
 @evaluations.command("list")

@@ -104,12 +104,39 @@ def totals(evaluation: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def print_evaluation(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> None:
-    """An evaluation's state and table."""
+def agreement_table(agreement: Mapping[str, Any]) -> "Table | None":
+    """One line for each question that several people answered, and for each judge beside people; None without any."""
+    table = make_table("agreement", "items", "percent", "kappa", "alpha", "95 % interval", title=None)
+    for one in agreement["questions"]:
+        if one["items"] and one["scale"]:
+            between = f"{plain(one['alias'])}: {len(one['contributors'])} people"
+            pairs = one["pairs"]
+            kappa = pairs[0]["cohens_kappa"] if len(pairs) == 1 else None
+            _add_agreement(table, between, one, kappa)
+    for one in agreement["comparisons"]:
+        if one["items"] and one["scale"]:
+            _add_agreement(table, " and ".join(map(plain, one["aliases"])), one, one["cohens_kappa"])
+    return table if table.row_count else None
+
+
+def _add_agreement(table: "Table", name: str, one: Mapping[str, Any], kappa: Mapping[str, Any] | None) -> None:
+    alpha = one["krippendorffs_alpha"] or {}
+    share = (one["percent_agreement"] or {}).get("value")
+    figures = (number(share), number((kappa or {}).get("value")), number(alpha.get("value")))
+    table.add_row(name, str(one["items"]), *figures, interval(alpha.get("interval")))
+
+
+def print_evaluation(
+    evaluation: Mapping[str, Any], aggregates: Mapping[str, Any], agreement: Mapping[str, Any] | None = None
+) -> None:
+    """An evaluation's state and tables."""
     console = make_console()
     reason = f": {evaluation['status_reason']}" if evaluation.get("status_reason") else ""
     console.print(f"[bold]{plain(evaluation['name'])}[/bold] is {evaluation['status']}{plain(reason)}")
     console.print(task_table(aggregates))
+    agreed = None if agreement is None else agreement_table(agreement)
+    if agreed is not None:
+        console.print(agreed)
     console.print(summary(evaluation, aggregates), markup=False, soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ and of what it says."""
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,7 +32,7 @@ _KEYS = ("url", "method", "headers", "request", "response", "protocol", "timeout
 _RESPONSE_KEYS = ("format", "output", "extra_info", "spans", "usage")
 _USAGE_KEYS = ("prompt_tokens", "completion_tokens")
 _URL = re.compile(r"https?://[A-Za-z0-9.\-_~:/?#\[\]@!$&'()*+,;=%]+")
-_HOST = re.compile(r"[A-Za-z0-9._-]+")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -140,13 +141,21 @@ def _host_problem(parts: SplitResult) -> str | None:
     host = parts.hostname or ""
     if not host:
         return "names no host"
-    if ":" in host:
-        return "must name no interface with its address" if "%" in host else None
-    if not _HOST.fullmatch(host):
+    if not _AUTHORITY.fullmatch(parts.netloc):
         return "names no host that can be looked up"
+    if ":" in host:
+        return None if _is_address(host) else "names no host that can be looked up"
     if _NUMBERS.fullmatch(host) and not _QUAD.fullmatch(host):
         return "must write an address as four decimal numbers"
     return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def placeholders(text: str) -> Iterator[re.Match[str]]:

@@ -150,7 +150,8 @@ class VendorFailed(AssayError):
     """A vendor of models refused a call, failed at it or did not answer, after the attempts that it was worth.
 
     `status` is the HTTP status that the vendor gave, None when it gave no answer or none that can be used;
-    `retry_after` the seconds that it asks to wait. `own_key`: the call carried a key that the caller brought.
+    `retry_after` the seconds that it asks to wait; `may_pass`: whether the same call may go better later. `own_key`:
+    the call carried a key that the caller brought.
     The message names the vendor, the model and the cause; never a key, a prompt or a header.
     """
 
@@ -163,10 +164,12 @@ class VendorFailed(AssayError):
         status: int | None = None,
         retry_after: float | None = None,
         timed_out: bool = False,
+        may_pass: bool = True,
         own_key: bool = False,
     ) -> None:
         super().__init__(message[:2000])
         self.status = status
         self.retry_after = retry_after
         self.timed_out = timed_out
+        self.may_pass = may_pass
         self.own_key = own_key

@@ -39,11 +39,34 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnotationProgress:
+    """How much of people's work on an evaluation is done: annotation tasks, answers and audits alike. `queues` are the
+    names of the queues in which some is left. `pending` tasks wait for people, or for what they are about."""
+
+    total: int
+    completed: int
+    queues: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> int:
+        """Tasks that are not done."""
+        return self.total - self.completed
+
+    @property
+    def waiting(self) -> str | None:
+        """What is still waiting for people, in words; None when nothing is."""
+        if not self.pending:
+            return None
+        named = ", ".join(self.queues[:5]) + (" and others" if len(self.queues) > 5 else "")
+        return f"{self.pending} of {self.total} annotation tasks wait for people (queues: {named})"
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """An evaluation. `seq` orders by insertion. `has_job` says whether any task needs execution.
 
-    `datasets` is filled on reads that show it. `column_names` are the union of the rows' keys, in first-seen
-    order. `taxonomy` is the caller's document, stored as given.
+    `datasets` is filled on reads that show it, and so is `annotation`, where people are asked. `column_names` are the
+    union of the rows' keys, in first-seen order. `taxonomy` is the caller's document, stored as given.
     """
 
     id: str
@@ -68,6 +91,7 @@ class Evaluation:
     column_names: tuple[str, ...] = ()
     taxonomy: Mapping[str, Any] | None = None
     skip_prefilled_rows: bool = False
+    annotation: AnnotationProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from assay.core.errors import Forbidden
 
 DEFAULT_ACCOUNT_ID = "default"
 
+Role = Literal["member", "contributor"]
+"""What a key may do: everything, or only annotation tasks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -42,6 +45,7 @@ class ApiKey:
     account_ids: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None = None
+    role: Role = "member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Caller:
     account_ids: tuple[str, ...] = ()
     key_id: str = ""
     selected: bool = False
+    role: Role = "member"
 
     @property
     def accounts(self) -> tuple[str, ...]:

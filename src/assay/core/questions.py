@@ -179,13 +179,13 @@ def _choice_problems(choices: Sequence[Choice]) -> Iterator[tuple[str, Problem]]
     for index, choice in enumerate(choices):
         if choice.label in labels:
             yield "choices", Problem((index, "label"), "another choice has this label", "duplicate", choice.label)
-        if _key(choice.value) in values:
+        if answer_key(choice.value) in values:
             yield "choices", Problem((index, "value"), "another choice has this value", "duplicate", choice.value)
         labels.add(choice.label)
-        values.add(_key(choice.value))
+        values.add(answer_key(choice.value))
 
 
-def _key(value: Any) -> str:
+def answer_key(value: Any) -> str:
     """A text that two JSON values share exactly when they are equal: true is not 1, and 1.0 is 1."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -202,7 +202,7 @@ def answer_problem(question: Question, answer: Any) -> str | None:
         return _one_problem(question, answer)
     if not isinstance(answer, list):
         return "must be a list, for the question takes several answers"
-    keys = {_key(each) for each in answer}
+    keys = {answer_key(each) for each in answer}
     if len(keys) < len(answer):
         return "must not name an answer twice"
     return next((problem for each in answer if (problem := _one_problem(question, each))), None)
@@ -211,8 +211,10 @@ def answer_problem(question: Question, answer: Any) -> str | None:
 def _one_problem(question: Question, answer: Any) -> str | None:
     match question.type:
         case QuestionType.CATEGORICAL:
-            known = {_key(choice.value) for choice in question.choices or ()}
-            return None if not isinstance(answer, dict | list) and _key(answer) in known else "is no choice's value"
+            known = {answer_key(choice.value) for choice in question.choices or ()}
+            return (
+                None if not isinstance(answer, dict | list) and answer_key(answer) in known else "is no choice's value"
+            )
         case QuestionType.FREE_TEXT:
             if not isinstance(answer, str):
                 return "must be text"
@@ -274,8 +276,8 @@ def is_asked(question: Question, answers: Mapping[str, Any]) -> bool:
 def _matches(answer: Any, wanted: Any) -> bool:
     given = answer if isinstance(answer, list) else [answer]
     options = wanted if isinstance(wanted, list) else [wanted]
-    return any(_key(one) == _key(other) or _text(one) == _text(other) for one in given for other in options)
+    return any(answer_key(one) == answer_key(other) or _text(one) == _text(other) for one in given for other in options)
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _key(value)
+    return value if isinstance(value, str) else answer_key(value)

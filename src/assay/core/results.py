@@ -35,6 +35,7 @@ class ErrorType(StrEnum):
     FUNCTION_ERROR = "function_error"
     UNSUPPORTED_TASK = "unsupported_task"
     INTERNAL_ERROR = "internal_error"
+    NO_CONSENSUS = "no_consensus"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
 from assay.core.studio_projects import StudioProject
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -297,6 +299,14 @@ class ItemRepository(Protocol):
         """With `results`. sort_by: created_at, id. passed: no errored result; failed: at least one."""
         ...
 
+    async def data(self, item_seq: int) -> Mapping[str, Any]:
+        """An item's own values, without results; {} when there is no such item."""
+        ...
+
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        ...
+
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""
         ...
@@ -321,8 +331,24 @@ class ResultRepository(Protocol):
         """Insert results, first write wins; returns how many were really inserted."""
         ...
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there: only those that people gave ever change."""
+        ...
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all: only those that people gave are ever taken back."""
+        ...
+
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
+        ...
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results: neither prefilled ones nor errors."""
         ...
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
@@ -373,6 +399,7 @@ class UnitOfWork(Protocol):
     """One transaction and the repositories that act in it."""
 
     accounts: AccountRepository
+    annotation_tasks: AnnotationTaskRepository
     api_keys: ApiKeyRepository
     datasets: DatasetRepository
     dataset_items: DatasetItemRepository
@@ -389,6 +416,7 @@ class UnitOfWork(Protocol):
     evaluation_configs: Catalogue[EvaluationConfig]
     registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
+    application_outputs: ApplicationOutputRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
@@ -422,9 +450,10 @@ class Storage(Protocol):
         none; returns what is stored."""
         ...
 
-    async def warm(self) -> None:
-        """Make ready what the first filter of each account would otherwise wait for: about 20 seconds for a
-        million evaluations, while other requests are answered."""
+    async def warm(self, evaluations: int) -> int:
+        """Make ready what the first filter of an account would otherwise wait for, a few seconds for each million
+        evaluations, while other requests are answered: for the largest accounts with at most so many evaluations
+        together. Returns how many those are."""
         ...
 
     async def ping(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import uuid_utils
 
 from assay.core.errors import InvalidInput, NotFound, Unauthenticated
-from assay.core.identity import DEFAULT_ACCOUNT_ID, Account, ApiKey, Caller, Identity, Profile
+from assay.core.identity import DEFAULT_ACCOUNT_ID, Account, ApiKey, Caller, Identity, Profile, Role
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage
 
@@ -36,16 +36,21 @@ class Access:
         open (whether or not there is such an account).
         """
         key = await self._find(hash_secret(secret))
-        caller = Caller(key.account_ids[0], key.identity, key.account_ids, key.id)
+        caller = Caller(key.account_ids[0], key.identity, key.account_ids, key.id, role=key.role)
         return caller.within(selected_account or None)
 
     async def create_key(
-        self, name: str, *, account_ids: Sequence[str] = (DEFAULT_ACCOUNT_ID,), identity: Identity | None = None
+        self,
+        name: str,
+        *,
+        account_ids: Sequence[str] = (DEFAULT_ACCOUNT_ID,),
+        identity: Identity | None = None,
+        role: Role = "member",
     ) -> tuple[ApiKey, str]:
         """Make a key; returns it with its secret, which is nowhere else afterwards. Accounts that do not exist
-        are made."""
+        are made. Without an identity the key is one of its own."""
         secret = PREFIX + secrets.token_urlsafe(32)
-        return await self._add(name, secret, account_ids, identity), secret
+        return await self._add(name, secret, account_ids, identity, role), secret
 
     async def ensure_key(self, name: str, secret: str, *, account_ids: Sequence[str] = (DEFAULT_ACCOUNT_ID,)) -> ApiKey:
         """The key with a secret that somebody chose (ASSAY_API_KEY); added unless it is there.
@@ -102,7 +107,9 @@ class Access:
                 raise NotFound("unrevoked API key", key_id)
         self._remembered.clear()
 
-    async def _add(self, name: str, secret: str, account_ids: Sequence[str], identity: Identity | None) -> ApiKey:
+    async def _add(
+        self, name: str, secret: str, account_ids: Sequence[str], identity: Identity | None, role: Role = "member"
+    ) -> ApiKey:
         now = self._clock.now()
         key_id = str(uuid_utils.uuid7())
         key = ApiKey(
@@ -113,6 +120,7 @@ class Access:
             identity=identity or Identity(key_id, "service_account"),
             account_ids=tuple(account_ids),
             created_at=now,
+            role=role,
         )
         async with self._storage.write() as unit:
             for account_id in account_ids:

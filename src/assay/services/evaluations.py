@@ -9,16 +9,19 @@ import structlog
 import uuid_utils
 
 from assay.core.datasets import DatasetItem
-from assay.core.errors import InvalidInput, NotFound, NotOffered, Problem, RuleViolation
+from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
 from assay.core.filters import Filter, MetadataKeys
 from assay.core.identity import Caller
 from assay.core.model_calls import CacheMode, CallPolicy
 from assay.core.paging import Page, PageRequest
+from assay.core.sheets import CONTRIBUTOR_TASK
 from assay.ports.clock import Clock
 from assay.ports.engine import Engine
 from assay.ports.storage import NewItem, Storage, TextFilter, UnitOfWork
 from assay.registry.task_types import Services, TaskType
+from assay.services.annotation_progress import with_annotation
+from assay.services.contributor_queueing import queue_anew, queue_new, refuse_begun
 from assay.services.datasets import NewDataset, add_dataset
 from assay.services.files import require_files
 from assay.services.model_calls import PriceTable, check_priced
@@ -31,8 +34,6 @@ log = structlog.get_logger(__name__)
 BATCH = 1000
 MAX_FAILED_ITEMS = 100
 CANCELLED = "Cancelled"
-CONTRIBUTOR_TASK = "contributor_evaluation.question"
-"""The one task type that the contract lets a caller add to an evaluation that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,12 @@ class Evaluations:
                 await unit.model_calls.set_policy(added.seq, new.policy)
             for batch in _new_items(source.rows, origins):
                 await unit.items.add(added, batch)
+            await queue_new(unit, added, source.rows, plan.columns, now)
             stored = await unit.evaluations.get(caller.account_id, added.id)
+            (shown,) = await with_annotation(unit, [stored or added])
         if plan.has_job:
             await self._engine.start(added.id)
-        return stored or added
+        return shown
 
     async def draft(self, caller: Caller, new: NewEvaluation) -> Draft:
         """What `create` would make; nothing is written. Raises what `create` raises."""
@@ -143,10 +146,12 @@ class Evaluations:
     async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
         """One evaluation. Raises NotFound."""
         async with self._storage.read() as unit:
-            return await _found(unit, caller, evaluation_id, include_archived=include_archived)
+            found = await _found(unit, caller, evaluation_id, include_archived=include_archived)
+            return (await with_annotation(unit, [found]))[0]
 
     async def list(self, caller: Caller, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
-        """A page of the account's evaluations."""
+        """A page of the account's evaluations, without the progress of people's work, which would have to be
+        counted."""
         async with self._storage.read() as unit:
             return await unit.evaluations.list(caller.account_id, page, where)
 
@@ -191,16 +196,17 @@ class Evaluations:
             evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
             if restore and evaluation.archived_at is not None:
                 await unit.items.set_archived(evaluation.seq, None, only_at=evaluation.archived_at)
+                await unit.annotation_tasks.set_archived([evaluation.seq], archived=False)
                 evaluation = replace(evaluation, archived_at=None)
             elif restore and not changes:
-                return evaluation
+                return (await with_annotation(unit, [evaluation]))[0]
             _refuse_archived(evaluation)
             values = dict(changes)
             if "metadata" in values:
                 values["metadata"] = merge_patch(evaluation.metadata, values["metadata"])
             evaluation = replace(evaluation, **values, updated_at=self._clock.now())
             await unit.evaluations.save(evaluation)
-        return evaluation
+            return (await with_annotation(unit, [evaluation]))[0]
 
     async def archive(self, caller: Caller, evaluation_id: str) -> Evaluation:
         """Hide an evaluation with its items and take it out of its groups. NotFound when archived already."""
@@ -210,8 +216,9 @@ class Evaluations:
             evaluation = replace(evaluation, archived_at=now, updated_at=now)
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
+            await unit.annotation_tasks.set_archived([evaluation.seq], archived=True)
             await unit.groups.remove_evaluations([evaluation.id], now)
-        return evaluation
+            return (await with_annotation(unit, [evaluation]))[0]
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
         """Stop a running evaluation: it becomes `failed`, and results that are there stay.
@@ -272,60 +279,63 @@ class Evaluations:
         return evaluation.taxonomy
 
     async def add_task(self, caller: Caller, evaluation_id: str, task: Any) -> Evaluation:
-        """Add a contributor task to an evaluation that is there; other types would need a new run.
-
-        Contributor tasks are not in this version, so a good request is NotOffered.
-        """
-        evaluation = await self.get(caller, evaluation_id, include_archived=True)
-        _refuse_archived(evaluation)
+        """Add a contributor task to an evaluation that is there, and queue its items; other types would need a new
+        run. RuleViolation for those, for an archived evaluation, and once people have begun to answer."""
         task_type = task.get("task_type") if isinstance(task, Mapping) else None
         if not isinstance(task_type, str) or not task_type:
             raise InvalidInput.at(("body", "task", "task_type"), "task_type is missing", type="missing")
-        if task_type == CONTRIBUTOR_TASK:
-            raise NotOffered(f"tasks of the type {CONTRIBUTOR_TASK} are not in this version of Assay")
         if task_type not in self._task_types:
-            raise InvalidInput.at(
-                ("body", "task", "task_type"), f"unknown: {task_type[:100]!r}", type="unknown_task_type"
-            )
-        raise RuleViolation(f"only {CONTRIBUTOR_TASK} tasks can be added later; make a new evaluation for {task_type}")
+            message = f"unknown: {task_type[:100]!r}"
+            raise InvalidInput.at(("body", "task", "task_type"), message, type="unknown_task_type")
+        if task_type != CONTRIBUTOR_TASK:
+            message = f"only {CONTRIBUTOR_TASK} tasks can be added later; make a new evaluation for {task_type}"
+            raise RuleViolation(message)
+        async with self._storage.write() as unit:
+            before = await _changeable(unit, caller, evaluation_id)
+            return await self._change_tasks(unit, before, [*_raw(before), task], len(before.tasks), ("body", "task"))
 
     async def replace_configuration(
         self, caller: Caller, evaluation_id: str, alias: str, configuration: Mapping[str, Any]
     ) -> Evaluation:
         """Replace one task's configuration as a whole, checked against the items that are there. Results that
-        are there stay; nothing runs again.
+        are there stay; nothing runs again. A contributor task's items are queued anew.
 
-        NotFound for an unknown alias, RuleViolation for an evaluation that is archived or that runs.
+        NotFound for an unknown alias; RuleViolation for an evaluation that is archived or that runs, and once people
+        have begun to answer.
         """
         async with self._storage.write() as unit:
-            evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
-            _refuse_archived(evaluation)
-            index = next((i for i, task in enumerate(evaluation.tasks) if task.alias == alias), None)
+            before = await _changeable(unit, caller, evaluation_id)
+            index = next((i for i, task in enumerate(before.tasks) if task.alias == alias), None)
             if index is None:
                 raise NotFound("task", alias)
-            if evaluation.status is EvaluationStatus.RUNNING:
+            if before.status is EvaluationStatus.RUNNING:
                 raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
-            raw = [
-                {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
-                for task in evaluation.tasks
-            ]
+            raw = _raw(before)
             raw[index]["configuration"] = configuration
-            try:
-                plan = plan_tasks(raw, evaluation.column_names, self._task_types, self._task_services)
-            except InvalidInput as invalid:
-                raise _relocated(invalid, index) from None
-            specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
-            evaluation = replace(evaluation, tasks=specs, updated_at=self._clock.now())
-            await unit.evaluations.save(evaluation)
-        return evaluation
+            return await self._change_tasks(unit, before, raw, index, ("body",))
 
-    def executed_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """The aliases of the tasks that the engine runs: pending on an item without a result."""
-        return tuple(
-            task.alias
-            for task in evaluation.tasks
-            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
-        )
+    async def _change_tasks(
+        self, unit: UnitOfWork, before: Evaluation, raw: Sequence[Any], index: int, loc: tuple[str, ...]
+    ) -> Evaluation:
+        """Give an evaluation other tasks, of which the one at `index` is new or changed; its faults are at `loc`. The
+        others keep what they refer to as it was."""
+        try:
+            plan = plan_tasks(raw, before.column_names, self._task_types, self._task_services)
+            (changed,) = await with_material(unit, before.account_id, [plan.specs[index]], self._task_types)
+            specs = [replace(spec, material=old.material) for spec, old in zip(plan.specs, before.tasks, strict=False)]
+            specs[index : index + 1] = [changed]
+            now = self._clock.now()
+            evaluation = replace(before, tasks=tuple(specs), updated_at=now)
+            if changed.task_type == CONTRIBUTOR_TASK:
+                await queue_anew(unit, before, evaluation, plan.columns, now)
+        except InvalidInput as invalid:
+            raise _relocated(invalid, index, loc) from None
+        await unit.evaluations.save(evaluation)
+        return (await with_annotation(unit, [evaluation]))[0]
+
+    def expected_aliases(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """The aliases of all tasks: pending on an item without a result."""
+        return tuple(task.alias for task in evaluation.tasks)
 
     def _plan(self, new: NewEvaluation, columns: Sequence[str]) -> Plan:
         plan = plan_tasks(new.tasks, columns, self._task_types, self._task_services)
@@ -490,12 +500,31 @@ async def _referenced(
     return rows
 
 
-def _relocated(invalid: InvalidInput, index: int) -> InvalidInput:
+async def _changeable(unit: UnitOfWork, caller: Caller, evaluation_id: str) -> Evaluation:
+    """The evaluation, whose tasks may be changed: it is not archived and people have not begun."""
+    evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
+    _refuse_archived(evaluation)
+    await refuse_begun(unit, evaluation)
+    made = await unit.application_evaluations.get((evaluation.account_id,), evaluation.id)
+    if made is not None and made.setup is not None:
+        raise RuleViolation("this evaluation was made by version 4 of the API; change its config there")
+    return evaluation
+
+
+def _raw(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The tasks as they travel."""
+    return [
+        {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
+        for task in evaluation.tasks
+    ]
+
+
+def _relocated(invalid: InvalidInput, index: int, loc: tuple[str, ...]) -> InvalidInput:
     """Problems of the task being changed, moved from the plan's places to those of the request."""
     prefix = ("body", "tasks", index)
     return InvalidInput(
         [
-            replace(problem, loc=("body", *problem.loc[3:])) if problem.loc[:3] == prefix else problem
+            replace(problem, loc=(*loc, *problem.loc[3:])) if problem.loc[:3] == prefix else problem
             for problem in invalid.problems
         ]
     )

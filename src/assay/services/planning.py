@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay.core.errors import InvalidInput, Problem
+from assay.core.evaluations import Evaluation
 from assay.core.graph import Cycle, Node, dependencies, topological_order
 from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
@@ -85,23 +86,17 @@ def compile_tasks(
     """Bind and order the tasks that the engine runs. Raises InvalidInput for an unknown column or a cycle."""
     writes = {spec.alias: _writes(spec, task_types[spec.task_type]) for spec in specs}
     known = frozenset(columns).union(*writes.values()) if writes else frozenset(columns)
+    people = frozenset(spec.alias for spec in specs if not task_types[spec.task_type].executes)
     problems: list[Problem] = []
     compiled: dict[str, tuple[TaskSpec, Binding, dict[str, Any]]] = {}
     visible = list(columns)
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
-        for inner, value in task_type.required_locators(spec.configuration):
-            if parse_locator(value, known) is None:
-                problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
-        bound = _bind_configuration(spec, task_type, known, loc, problems)
+        bound = _bind_task(spec, task_type, _Columns(visible, known, people), loc, problems)
         if bound is not None and task_type.executes:
-            readings = getattr(task_type, "readings", None)
-            if readings is not None:
-                binding = _bind_readings(bound[0], readings(spec.configuration, visible, known), known, loc, problems)
-                bound = (binding, bound[1])
             compiled[spec.alias] = (spec, *bound)
-        if not getattr(task_type, "judges", False):
+        if task_type.executes and not getattr(task_type, "judges", False):
             visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
@@ -122,6 +117,47 @@ def compile_tasks(
             _resolver(compiled[alias][1], {**compiled[alias][2], **compiled[alias][0].material}),
         )
         for alias in order
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a task may read: those that tasks before it write and that judge nothing, all, and people's."""
+
+    visible: Sequence[str]
+    known: Collection[str]
+    people: Collection[str]
+
+
+def _bind_task(
+    spec: TaskSpec, task_type: TaskType, columns: _Columns, loc: Loc, problems: list[Problem]
+) -> tuple[Binding, dict[str, Any]] | None:
+    """A task's binding, with its readings, and its fixed fields. What waits for people cannot be read."""
+    known = columns.known
+    for inner, value in task_type.required_locators(spec.configuration):
+        locator = parse_locator(value, known)
+        if locator is None:
+            problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
+        elif locator.column in columns.people:
+            problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
+    bound = _bind_configuration(spec, task_type, known, loc, problems)
+    if bound is None:
+        return None
+    binding, fixed = bound
+    readings = getattr(task_type, "readings", None)
+    if task_type.executes and readings is not None:
+        binding = _bind_readings(binding, readings(spec.configuration, columns.visible, known), known, loc, problems)
+    read = sorted(binding.columns.intersection(columns.people))
+    problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+    return binding, fixed
+
+
+def executed_aliases(evaluation: Evaluation, task_types: Mapping[str, TaskType]) -> tuple[str, ...]:
+    """The aliases of the tasks that the engine runs: pending on an item without a result."""
+    return tuple(
+        task.alias
+        for task in evaluation.tasks
+        if task.task_type not in task_types or task_types[task.task_type].executes
     )
 
 
@@ -215,6 +251,9 @@ def _mentions(value: Any, locator: str) -> bool:
     if isinstance(value, Mapping):
         return any(_mentions(inner, locator) for inner in value.values())
     return isinstance(value, list) and any(_mentions(inner, locator) for inner in value)
+
+
+_PEOPLES = "the column {!r} is people's answers: nothing can wait for them, nor may people see them beforehand"
 
 
 def _unknown_locator(value: str, known: Collection[str]) -> str:

@@ -65,7 +65,8 @@ class RegisteredModels:
         """
         self._check_vendor(new)
         async with self._storage.write() as work:
-            taken = await _holder(work, caller, new.vendor, new.name)
+            await _hold_names(work, caller)
+            taken = await work.registered_models.named(caller.account_id, new.vendor, new.name)
             if taken is None:
                 return await work.registered_models.add(
                     RegisteredModel(
@@ -108,10 +109,11 @@ class RegisteredModels:
         if not changes:
             raise RuleViolation("nothing to change: send a name or model_metadata")
         async with self._storage.write() as work:
+            await _hold_names(work, caller)
             model = await _existing(work, caller, model_id)
             changed = replace(model, **changes)
             if changed.name != model.name:
-                other = await _holder(work, caller, model.vendor, changed.name)
+                other = await work.registered_models.named(caller.account_id, model.vendor, changed.name)
                 if other is not None and not swap:
                     raise _taken(other)
                 if other is not None:
@@ -134,10 +136,10 @@ class RegisteredModels:
             raise NotConfigured(self._inference.problem(f"{new.vendor}/{new.name}") or f"no vendor {new.vendor!r}")
 
 
-async def _holder(work: UnitOfWork, caller: Caller, vendor: str, name: str) -> RegisteredModel | None:
-    """Who has a name, which stays so until the transaction ends: the account is held."""
+async def _hold_names(work: UnitOfWork, caller: Caller) -> None:
+    """Who has which name stays so until the transaction ends: the account is held, before any of its models, so
+    that no two wait for each other."""
     await work.accounts.get(caller.account_id)
-    return await work.registered_models.named(caller.account_id, vendor, name)
 
 
 async def _existing(work: UnitOfWork, caller: Caller, model_id: str) -> RegisteredModel:

@@ -106,9 +106,6 @@ async def test_the_public_prefix_and_percent_encoded_ids_work(v4: ServedV4) -> N
         "/v4/knowledge-bases/x/chunks",
         "/v4/models/x/deployments/y/execute",
         "/v4/models/x/chat-completions",
-        "/v4/evaluations/x/claim-task",
-        "/v4/evaluations/x/tasks/y",
-        "/v4/evaluations/x/contributor-metrics",
     ],
 )
 async def test_families_that_are_left_out_are_501_and_never_repeated(v4: ServedV4, path: str) -> None:

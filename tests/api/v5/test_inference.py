@@ -9,6 +9,7 @@ import pytest
 from scale_gp_beta import APIStatusError, BadRequestError, NotFoundError, RateLimitError
 
 from assay.adapters.models import retries
+from assay.api.shared import streaming
 from assay.api.v5.schemas import inference as schemas
 from tests.builders.inferring import SERVERS_KEY, inferring_api
 from tests.fakes.model_endpoint import Step
@@ -157,6 +158,19 @@ async def test_a_vendors_refusal_comes_through_but_for_what_would_mean_this_serv
     assert len(api.endpoint.calls) == 1 if said in (429, 500, 503, 529) else 2
 
 
+async def test_what_will_not_pass_is_said_not_to(api):
+    spent = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    for step, told in (
+        (Step("status", status=429, body=spent), "false"),
+        (Step("html"), "false"),
+        (Step("status", times=2, status=503), None),
+    ):
+        api.endpoint.script(step)
+        answer = await _post(api, "/v5/chat/completions", _chat())
+        assert answer.status_code in (429, 502, 503)
+        assert answer.headers.get("x-should-retry") == told
+
+
 async def test_the_official_client_raises_what_it_should(api):
     client = api.served.official
     for status, kind in ((404, NotFoundError), (422, APIStatusError), (401, BadRequestError), (429, RateLimitError)):
@@ -283,8 +297,9 @@ class TestTheBody:
             assert answer.status_code == 422
 
 
-async def _exchange(api, body: dict[str, Any], leave_after: int) -> list[dict[str, Any]]:
-    """One request straight to the application, whose client leaves after so many messages of the answer."""
+async def _exchange(api, body: dict[str, Any], leave_after: int = -1, *, stall_after: int = -1) -> list[dict[str, Any]]:
+    """One request straight to the application, whose client leaves after so many messages of the answer, or takes no
+    more of them."""
     transport: Any = api.served.raw._transport
     key = api.served.raw.headers["x-api-key"].encode()
     scope = {
@@ -316,6 +331,8 @@ async def _exchange(api, body: dict[str, Any], leave_after: int) -> list[dict[st
         sent.append(message)
         if len(sent) == leave_after:
             left.set()
+        if len(sent) == stall_after:
+            await asyncio.Event().wait()
 
     await asyncio.wait_for(transport.app(scope, receive, send), 5)
     return sent
@@ -336,11 +353,19 @@ class TestLeaving:
         await asyncio.sleep(0.05)
         assert (api.endpoint.in_flight, api.endpoint.hung_up) == (0, 1)
 
+    async def test_a_client_that_takes_nothing_is_given_up(self, api, monkeypatch):
+        monkeypatch.setattr(streaming, "STALLED_SECONDS", 0.1)
+        api.endpoint.gap = 0.02
+        sent = await _exchange(api, _chat(" ".join(["word"] * 500), stream=True), stall_after=3)
+        assert len(sent) == 3
+        await asyncio.sleep(0.05)
+        assert (api.endpoint.in_flight, api.endpoint.hung_up) == (0, 1)
+
     @pytest.mark.parametrize("kind", ["stream_breaks", "stream_errs"])
     async def test_a_stream_that_breaks_off_is_never_ended_properly(self, api, kind, capsys):
         api.endpoint.gap = 0.02
         api.endpoint.script(Step(kind))
-        sent = await _exchange(api, _chat(f"{SECRET} and more of it", stream=True), leave_after=-1)
+        sent = await _exchange(api, _chat(f"{SECRET} and more of it", stream=True))
         assert sent[0]["status"] == 200
         assert len(sent) > 2
         assert all(message.get("more_body", True) for message in sent)

@@ -10,7 +10,7 @@ import pytest
 from assay.core.errors import Unavailable
 from assay.core.model_calls import CacheMode, CallPolicy, CallSums, Price
 from assay.core.results import ErrorType, TaskError, Usage
-from assay.ports.models import ModelReply
+from assay.ports.models import AnswerShape, ModelReply
 from assay.ports.storage import Storage
 from assay.services.model_calls import Budget, BudgetReached, CallLedger, ModelCalls, PriceTable
 from tests.builders.stored import MovableClock, sqlite_storage
@@ -24,6 +24,7 @@ class CountingModels:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.shapes: list[AnswerShape] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: TaskError | None = None
@@ -41,6 +42,11 @@ class CountingModels:
             return ModelReply(error=self.error, usage=Usage(0.5, 3))
         body = {"choices": [{"message": {"content": said}}]} if self.body is None else self.body
         return ModelReply(body=body, usage=self.usage)
+
+    async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
+        self.shapes.append(shape)
+        assert "answer_shape" not in request
+        return await self.chat(model, request)
 
     async def infer(self, model: str, args: Mapping[str, Any], **more: Any) -> ModelReply:
         self.calls.append(f"infer {args}")
@@ -164,6 +170,23 @@ async def test_what_is_no_answer_is_not_kept(setting: Setting, fault: str) -> No
 
     assert reply.body["choices"]
     assert not reply.usage.cached
+
+
+async def test_an_answer_of_another_shape_is_another_answer(setting: Setting) -> None:
+    models = setting.calls.within("default", CallPolicy(CacheMode.ON), None)
+    request = {"messages": [{"role": "user", "content": "a"}]}
+    shapes = [AnswerShape("s", {"type": "object"}), AnswerShape("s", {"type": "object", "title": "t"})]
+    setting.inner.body = {"choices": []}
+    await models.ask("fake/m", request, shapes[0])
+    setting.inner.body = None
+    await models.chat("fake/m", request)
+    await models.ask("fake/m", request, shapes[0])
+    await models.ask("fake/m", request, shapes[1])
+    kept = await models.ask("fake/m", request, shapes[0])
+
+    assert kept.usage.cached
+    assert setting.inner.calls == ["a", "a", "a", "a"], "what is no answer is not kept; a chat is no answer of a shape"
+    assert setting.inner.shapes == [shapes[0], shapes[0], shapes[1]]
 
 
 async def test_a_database_that_is_away_costs_the_cache_and_nothing_else(

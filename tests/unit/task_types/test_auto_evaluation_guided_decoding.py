@@ -128,14 +128,24 @@ class TestStructured:
             {"type": "json_schema", "json_schema": {"name": "x"}},
             {
                 "$ref": "#/$defs/d0",
-                "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)},
+                "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}},
             },
             {"properties": {f"p{n}": {"enum": ["x" * 1000]} for n in range(300)}},
+            {"properties": {f"p{n}": {"pattern": "a"} for n in range(21)}},
+            {"patternProperties": {f"p{n}": True for n in range(21)}},
         ],
     )
     def test_a_schema_that_answers_cannot_be_held_to_is_refused(self, fake: Judges, schema: dict[str, Any]) -> None:
         (problem,) = checked(fake, response_format=schema)
         assert problem.loc == ("response_format",)
+
+    async def test_the_more_patterns_the_shorter_an_answer_must_be(self, fake: Judges) -> None:
+        said = '[[{"a": "' + "a" * 100_000 + '"}]]'
+        plain = await fake.run(guided_task(response_format={"type": "object"}), {"text": said})
+        assert plain.error is None
+        patterned = {"type": "object", "properties": {"a": {"pattern": "a"}, "b": {"pattern": "b"}}}
+        outcome = await fake.run(guided_task(response_format=patterned), {"text": said})
+        assert "longer than 90909 characters" in unreadable(outcome)
 
 
 class TestCondition:
@@ -157,6 +167,12 @@ class TestCondition:
         assert outcome.skipped is not runs
         assert len(fake.endpoint.calls) == runs
         assert outcome.error is None
+
+    async def test_what_an_item_does_not_have_is_null(self, fake: Judges) -> None:
+        gone = {"op": "is_null", "operands": [{"op": "var", "path": "item.length"}]}
+        task = guided_task(choices=["Yes"], run_condition=gone)
+        assert (await fake.run(task, {"text": "[[Yes]]"}, columns=["text", "length"])).value == "Yes"
+        assert (await fake.run(task, {"text": "[[Yes]]", "length": 0})).skipped
 
     async def test_a_literal_in_a_condition_is_never_a_locator(self, fake: Judges) -> None:
         same = {"op": "eq", "left": {"op": "var", "path": "text"}, "right": "item.n"}

@@ -77,13 +77,13 @@ class Exchange:
             if not deadline.expired():
                 raise Failed("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
             raise Failed("timeout", f"no complete answer within {request.seconds:g} s") from error
-        except (OSError, aiohttp.ClientError) as error:
+        except (OSError, aiohttp.ClientError, UnicodeError) as error:
             raise _failed(error) from error
 
     async def _send(self, request: Request) -> Answer:
         endpoint = request.endpoint
         url = URL(endpoint.url, encoded=True)
-        if (url.host or "").lower() != endpoint.host or url.port != endpoint.port or url.user is not None:
+        if (url.raw_host or "").lower() != endpoint.host or url.port != endpoint.port or url.user is not None:
             raise Failed("refused", "the URL can be read in two ways")
         if _is_literal(endpoint.host):
             # The connector takes an address that is written out as it is and asks no resolver.
@@ -105,6 +105,8 @@ def _failed(error: Exception) -> Failed:
     cause = getattr(error, "os_error", error)
     if isinstance(cause, RefusedAddress):
         return Failed("refused", f"the address {cause}")
+    if isinstance(error, UnicodeError | aiohttp.InvalidURL):
+        return Failed("refused", "the URL's host is no name")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return Failed("refused", "its certificate is not trusted")
     if isinstance(error, aiohttp.ClientConnectorDNSError):

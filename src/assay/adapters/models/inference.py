@@ -178,7 +178,7 @@ def _written(vendor: Vendor, name: str, call: InferenceCall, *, stream: bool) ->
     if call.kind is CallKind.CHAT:
         try:
             body = dialect.stream_body(name, call.body) if stream else dialect.chat_body(name, call.body)
-        except (KeyError, AttributeError, TypeError) as error:
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise Untranslatable("messages, tools or another part of the request are not OpenAI's") from error
         return dialect.chat_path(), body
     path = dialect.completion_path() if call.kind is CallKind.COMPLETION else dialect.infer_path(call.body)

@@ -107,5 +107,6 @@ def failure(call: Call, refusal: Refusal, attempts: int) -> VendorFailed:
         status=refusal.status,
         retry_after=refusal.wait,
         timed_out=refusal.kind is ErrorType.TIMEOUT,
+        may_pass=refusal.retried,
         own_key=call.own_key,
     )

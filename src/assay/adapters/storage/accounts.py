@@ -52,6 +52,7 @@ class SqlApiKeys:
                 identity_type=key.identity.type,
                 created_at=key.created_at,
                 revoked_at=key.revoked_at,
+                role=key.role,
             )
         )
         links = [
@@ -107,4 +108,5 @@ def _api_key(rows: Sequence[Row[Any]]) -> ApiKey:
         account_ids=tuple(each.account_id for each in rows),
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        role=row.role or "member",
     )

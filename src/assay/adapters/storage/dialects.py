@@ -4,8 +4,10 @@ SQLite has one writer's connection and a few read-only ones, so that a reader ne
 PostgreSQL has one pool; its readers are read-only transactions that see one snapshot.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import aiosqlite
@@ -47,9 +49,32 @@ RESULT_COLUMNS = (
     "sandbox",
     "detail",
 )
+ANNOTATION_COLUMNS = (
+    "id",
+    "account_id",
+    "evaluation_seq",
+    "item_seq",
+    "queue_id",
+    "kind",
+    "slot",
+    "level",
+    "priority",
+    "status",
+    "open",
+    "archived",
+    "updated_at",
+    "reserved",
+)
 _TYPES = {
     "evaluation_seq": "bigint",
     "item_seq": "bigint",
+    "slot": "smallint",
+    "level": "smallint",
+    "priority": "bigint",
+    "open": "smallint",
+    "archived": "smallint",
+    "updated_at": "bigint",
+    "reserved": "smallint",
     "number": "double precision",
     "latency": "double precision",
     "attempts": "integer",
@@ -183,6 +208,22 @@ class Dialect(Protocol):
         """Insert rows of RESULT_COLUMNS whose keys are free; how many those were."""
         ...
 
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows of RESULT_COLUMNS over those with their keys."""
+        ...
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows of ANNOTATION_COLUMNS in order, those whose keys are free; how many those were."""
+        ...
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        """Until this transaction ends, let no other one pass this call with the same key."""
+        ...
+
+    def unlocked(self, statement: str) -> str:
+        """A SELECT that locks its rows and passes over those that another transaction has locked."""
+        ...
+
     def fault(self, error: BaseException) -> AssayError | None:
         """The error that a driver's error means to a caller; None when it is a defect of ours."""
         ...
@@ -201,11 +242,18 @@ def _values(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
 
 
+_OVERWRITE = " ON CONFLICT (evaluation_seq, item_seq, alias) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in RESULT_COLUMNS[3:]
+)
+
+
 class SqliteDialect:
     """SQLite in WAL mode: readers never wait, writers take turns from BEGIN IMMEDIATE on."""
 
     _insert_item = _values("items", ITEM_COLUMNS)
     _insert_result = _values("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+    _replace_result = _values("results", RESULT_COLUMNS) + _OVERWRITE
+    _insert_annotation = _values("annotation_tasks", ANNOTATION_COLUMNS) + " ON CONFLICT DO NOTHING"
     _away: ClassVar[Mapping[int, str]] = {
         5: "is locked by another process",
         6: "is locked by another process",
@@ -285,6 +333,18 @@ class SqliteDialect:
         done = await connection.exec_driver_sql(self._insert_result, list(rows))
         return done.rowcount
 
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, list(rows))
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        return (await connection.exec_driver_sql(self._insert_annotation, list(rows))).rowcount
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        """Whoever writes is alone."""
+
+    def unlocked(self, statement: str) -> str:
+        return statement
+
     def fault(self, error: BaseException) -> AssayError | None:
         code = _sqlite_code(error)
         if code in self._away:
@@ -320,10 +380,14 @@ class PostgresDialect:
         self.url = url.set(drivername="postgresql+asyncpg", query=query)
         self._insert_item = self._unnest("items", ITEM_COLUMNS)
         self._insert_result = self._unnest("results", RESULT_COLUMNS) + " ON CONFLICT DO NOTHING"
+        self._replace_result = self._unnest("results", RESULT_COLUMNS) + _OVERWRITE
+        annotation = self._unnest("annotation_tasks", ANNOTATION_COLUMNS, {"kind": "text"})
+        self._insert_annotation = annotation + " ON CONFLICT DO NOTHING"
 
     @staticmethod
-    def _unnest(table: str, columns: Sequence[str]) -> str:
-        arrays = ", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(columns, 1))
+    def _unnest(table: str, columns: Sequence[str], types: Mapping[str, str] = MappingProxyType({})) -> str:
+        known = {**_TYPES, **types}
+        arrays = ", ".join(f"${n}::{known.get(name, 'text')}[]" for n, name in enumerate(columns, 1))
         names = ", ".join(columns)
         return (
             f"INSERT INTO {table} ({names}) SELECT {names}"  # noqa: S608
@@ -396,6 +460,20 @@ class PostgresDialect:
         ordered = sorted(rows, key=lambda row: row[:3])  # one order of locks, so that writers cannot deadlock
         done = await connection.exec_driver_sql(self._insert_result, tuple(map(list, zip(*ordered, strict=True))))
         return done.rowcount
+
+    async def replace_results(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
+        await connection.exec_driver_sql(self._replace_result, tuple(map(list, zip(*rows, strict=True))))
+
+    async def add_annotation_tasks(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
+        columns = tuple(map(list, zip(*rows, strict=True)))
+        return (await connection.exec_driver_sql(self._insert_annotation, columns)).rowcount
+
+    async def one_at_a_time(self, connection: AsyncConnection, key: str) -> None:
+        lock = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), signed=True)
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock})")
+
+    def unlocked(self, statement: str) -> str:
+        return statement + " FOR UPDATE SKIP LOCKED"
 
     def fault(self, error: BaseException) -> AssayError | None:
         if isinstance(error, OSError | InterfaceError) or getattr(error, "connection_invalidated", False):

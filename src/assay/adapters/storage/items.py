@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, exists, select, text, update
+from sqlalchemy import Select, bindparam, exists, select, text, update
 
 from assay.adapters.storage.codec import dump_json, is_storable
 from assay.adapters.storage.paging import Listing, page_rows
@@ -23,6 +23,8 @@ _BOUNDS = text(
     "SELECT seq, (ROW_NUMBER() OVER (ORDER BY seq) - 1) / :size AS chunk FROM items WHERE evaluation_seq = :evaluation"
     ") AS numbered GROUP BY chunk ORDER BY chunk"
 )
+
+_DATA = select(items.c.data).where(items.c.seq == bindparam("seq"))
 
 
 class SqlItems:
@@ -98,6 +100,16 @@ class SqlItems:
         orders = {"created_at": (items.c.seq,), "id": (items.c.id,)}
         _, total, has_more = await page_rows(self._session, Listing(none, none, items.c.id, orders), page)
         return Page([], total, has_more)
+
+    async def data(self, item_seq: int) -> Mapping[str, Any]:
+        """An item's own values, without results."""
+        found = await self._session.rows(_DATA, {"seq": item_seq})
+        return found[0][0] if found else {}
+
+    async def seqs(self, evaluation_seq: int) -> Sequence[int]:
+        """The sequence numbers of all items in order, archived ones too."""
+        statement = select(items.c.seq).where(items.c.evaluation_seq == evaluation_seq).order_by(items.c.seq)
+        return [row[0] for row in await self._session.rows(statement)]
 
     async def bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
         """(first_seq, last_seq) of consecutive runs of at most chunk_size items, in order."""

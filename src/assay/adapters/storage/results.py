@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import TextClause, bindparam, delete, text
 
 from assay.adapters.storage.codec import dump_json, finite, load_json, storable
 from assay.adapters.storage.session import Session, slices
-from assay.adapters.storage.tables import ValueKind
+from assay.adapters.storage.tables import ValueKind, results
 from assay.adapters.storage.totals import read_totals
 from assay.core.results import ErrorType, Result, ResultStatus, TaskError, Usage
 from assay.ports.storage import ResultTotals
@@ -28,6 +28,11 @@ _NUMBERS = text(
     "SELECT item_seq, number FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
     " AND number IS NOT NULL AND status IN ('completed', 'prefilled') ORDER BY item_seq"
 )
+_RENAME = text("UPDATE results SET alias = :after WHERE evaluation_seq = :evaluation AND alias = :before")
+_VALUES = text(
+    "SELECT item_seq, value FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
+    " AND status = 'completed' ORDER BY item_seq"
+)
 _STATUS = {str(status): status for status in ResultStatus}
 _ERROR_TYPE = {str(error_type): error_type for error_type in ErrorType}
 
@@ -46,9 +51,31 @@ class SqlResults:
             return 0
         return await self._session.add_results([_to_row(result) for result in results])
 
+    async def replace(self, results: Sequence[Result]) -> None:
+        """Write results, over what is there."""
+        await self._session.replace_results([_to_row(result) for result in results])
+
+    async def remove(self, evaluation_seq: int, aliases: Sequence[str], *, item_seq: int | None = None) -> None:
+        """Take results back, of one item or of all."""
+        chosen = [results.c.evaluation_seq == evaluation_seq, results.c.alias.in_(aliases)]
+        if item_seq is not None:
+            chosen.append(results.c.item_seq == item_seq)
+        await self._session.run(delete(results).where(*chosen))
+
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        for before, after in aliases.items():
+            names = {"evaluation": evaluation_seq, "before": before, "after": after}
+            await self._session.run(_RENAME, names)
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         return await read_totals(self._session, evaluation_seq)
+
+    async def values(self, evaluation_seq: int, alias: str) -> Mapping[int, Any]:
+        """item_seq to value, for completed results."""
+        rows = await self._session.rows(_VALUES, {"evaluation": evaluation_seq, "alias": alias})
+        return {item_seq: None if value is None else load_json(value) for item_seq, value in rows}
 
     async def numbers(self, evaluation_seq: int, alias: str) -> Mapping[int, float]:
         """item_seq to number, for completed or prefilled numeric results."""

@@ -92,6 +92,21 @@ class Session:
         with translated(self.dialect):
             return await self.dialect.add_results(self.connection, rows)
 
+    async def replace_results(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write results over what is there, see `Dialect.replace_results`."""
+        with translated(self.dialect):
+            await self.dialect.replace_results(self.connection, rows)
+
+    async def add_annotation_tasks(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert annotation tasks in bulk, see `Dialect.add_annotation_tasks`."""
+        with translated(self.dialect):
+            return await self.dialect.add_annotation_tasks(self.connection, rows)
+
+    async def one_at_a_time(self, key: str) -> None:
+        """Wait for other transactions that do the same thing, see `Dialect.one_at_a_time`."""
+        with translated(self.dialect):
+            await self.dialect.one_at_a_time(self.connection, key)
+
 
 def slices(values: Sequence[Any], size: int = IN_LIST) -> Iterator[Sequence[Any]]:
     """The values in runs of at most `size`."""

@@ -1,7 +1,9 @@
 """One transaction and the repositories that act in it."""
 
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
+from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
+from assay.adapters.storage.application_outputs import SqlApplicationOutputs
 from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
@@ -31,8 +33,10 @@ from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.model_records import ModelTemplate
 from assay.core.questions import QuestionSet
 from assay.core.studio_projects import StudioProject
+from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -63,6 +67,7 @@ class SqlUnitOfWork:
 
     def __init__(self, session: Session) -> None:
         self.accounts: AccountRepository = SqlAccounts(session)
+        self.annotation_tasks: AnnotationTaskRepository = SqlAnnotationTasks(session)
         self.api_keys: ApiKeyRepository = SqlApiKeys(session)
         self.datasets: DatasetRepository = SqlDatasets(session)
         self.dataset_items: DatasetItemRepository = SqlDatasetItems(session)
@@ -79,6 +84,7 @@ class SqlUnitOfWork:
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
+        self.application_outputs: ApplicationOutputRepository = SqlApplicationOutputs(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)

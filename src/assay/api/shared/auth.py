@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Security
 from fastapi.security import APIKeyHeader
 
 from assay.api.shared.services import FromServices
-from assay.core.errors import Unauthenticated
+from assay.core.errors import Forbidden, Unauthenticated
 from assay.core.identity import Caller
 
 _api_key = APIKeyHeader(
@@ -14,7 +14,7 @@ _api_key = APIKeyHeader(
 )
 
 
-async def authenticate(
+async def authenticate_anybody(
     services: FromServices,
     key: Annotated[str | None, Security(_api_key)] = None,
     account: Annotated[
@@ -28,5 +28,16 @@ async def authenticate(
     return await services.access.authenticate(key, account or None)
 
 
+FromAnybody = Annotated[Caller, Depends(authenticate_anybody)]
+"""A route's parameter: a route that has it takes any key, a contributor's too."""
+
+
+async def authenticate(caller: FromAnybody) -> Caller:
+    """The caller behind the request's key. 403 also for a contributor's key, which is for annotation tasks alone."""
+    if caller.role == "contributor":
+        raise Forbidden("this key is a contributor's: it can claim and do annotation tasks, and nothing else")
+    return caller
+
+
 FromCaller = Annotated[Caller, Depends(authenticate)]
-"""A route's parameter: `caller: FromCaller`; a route that has it needs a key."""
+"""A route's parameter: `caller: FromCaller`; a route that has it needs a member's key."""

@@ -123,6 +123,14 @@ def _status_of_vendor(error: VendorFailed) -> int:
     return error.status if error.status is not None and 400 <= error.status < 600 else 502
 
 
+def _headers_of_vendor(error: VendorFailed) -> dict[str, str]:
+    """When to try again, and whether it is worth it: clients repeat a 429 or 5xx unless they are told not to."""
+    headers = {} if error.may_pass else {"x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after))
+    return headers
+
+
 def _shown(value: Any) -> Any:
     """An input short enough to be shown back, else None: errors must not echo megabytes."""
     if value is None or isinstance(value, bool | int | float):
@@ -143,7 +151,7 @@ def response_to(error: AssayError) -> Response:
         return error_response(status, error.code, [_problem(each) for each in error.problems[:MAX_PROBLEMS]])
     headers = _UNREPEATED if isinstance(error, ApplicationFailed) else _HEADERS.get(status)
     if isinstance(error, VendorFailed):
-        headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+        headers = _headers_of_vendor(error)
     return error_response(status, error.code, error.message, headers)
 
 

@@ -13,9 +13,14 @@ from assay.settings import Settings
 if TYPE_CHECKING:
     from assay.services.access import Access
     from assay.services.aggregates import Aggregates
+    from assay.services.agreement import Agreement
+    from assay.services.annotation import AnnotationTasks
+    from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
+    from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.draft_test_cases import DraftTestCases
@@ -29,9 +34,11 @@ if TYPE_CHECKING:
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
+    from assay.services.result_claims import ResultClaims
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.studio_projects import StudioProjects
@@ -46,6 +53,10 @@ class ApiServices:
 
     storage: Storage
     access: "Access"
+    agreement: "Agreement"
+    annotation_batches: "AnnotationBatches"
+    annotation_tasks: "AnnotationTasks"
+    contributor_answers: "ContributorAnswers"
     evaluations: "Evaluations"
     items: "Items"
     exports: "Exports"
@@ -65,9 +76,12 @@ class ApiServices:
     rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
+    application_outputs: "ApplicationOutputs"
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    result_claims: "ResultClaims"
+    labelling_metrics: "LabellingMetrics"
     inference: "InferenceCalls"
     registered_models: "RegisteredModels"
     studio_projects: "StudioProjects"

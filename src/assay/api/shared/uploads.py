@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
+from urllib.parse import unquote
 
 from fastapi import Request
 
@@ -17,6 +17,9 @@ LONGEST_HEADERS = 16 * 1024
 MOST_PARTS = 100
 
 _BOUNDARY = re.compile(r"[ -~]{1,200}")
+_PARAMETER = re.compile(r';[ \t]*([^\s=;"]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;]*)')
+_ESCAPED = re.compile(r'\\(["\\])')
+_CHARSETS = frozenset({"utf-8", "iso-8859-1"})
 _BREAKS = re.compile("%0[AaDd]")
 
 
@@ -34,15 +37,13 @@ class _Part:
     start: int
     end: int
 
-    def disposition(self) -> Message:
-        """The part's Content-Disposition, with its parameters."""
-        message = Message()
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the part's Content-Disposition."""
         for line in self.headers.decode("utf-8", "replace").split("\r\n"):
             name, _, value = line.partition(":")
             if name.strip().lower() == "content-disposition":
-                message["content-disposition"] = value.strip()
-                break
-        return message
+                return _parameters(value)
+        return {}
 
 
 async def read_upload(request: Request, field: str) -> Upload:
@@ -55,7 +56,7 @@ async def read_upload(request: Request, field: str) -> Upload:
     limit = settings_of(request).max_file_bytes
     refusal = TooLarge(f"the file is larger than this server's limit of {limit} bytes (setting max_file_bytes)")
     body = await read_bytes(request, limit + OVERHEAD, refusal)
-    found = [part for part in _parts(body, boundary) if _name(part) == field]
+    found = [part for part in _parts(body, boundary) if part.parameters().get("name") == field]
     if not found:
         raise InvalidInput.at(("body", field), f"the form has no part named {field}", type="missing")
     if len(found) > 1:
@@ -69,15 +70,22 @@ async def read_upload(request: Request, field: str) -> Upload:
 
 
 def _boundary(content_type: str) -> bytes:
-    message = Message()
-    message["content-type"] = content_type
-    boundary = message.get_param("boundary")
-    if message.get_content_type() != "multipart/form-data":
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         text = "must be multipart/form-data with a part named file"
         raise InvalidInput.at(("header", "content-type"), text, type="content_type")
-    if not isinstance(boundary, str) or not _BOUNDARY.fullmatch(boundary):
+    boundary = _parameters(content_type).get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
         raise InvalidInput.at(("header", "content-type"), "multipart/form-data needs a boundary", type="missing")
     return b"--" + boundary.encode("ascii")
+
+
+def _parameters(header: str) -> dict[str, str]:
+    """A header's parameters by their names in lower case; of two with one name the first."""
+    found: dict[str, str] = {}
+    for name, value in _PARAMETER.findall(header):
+        plain = _ESCAPED.sub(r"\1", value[1:-1]) if value[:1] == '"' and len(value) > 1 else value.strip()
+        found.setdefault(name.lower(), plain)
+    return found
 
 
 def _parts(body: bytearray, delimiter: bytes) -> Iterator[_Part]:
@@ -108,12 +116,12 @@ def _broken(why: str) -> InvalidInput:
     return InvalidInput.at(("body",), f"not a multipart form: {why}", type="multipart_invalid")
 
 
-def _name(part: _Part) -> str | None:
-    name = part.disposition().get_param("name", header="content-disposition")
-    return name if isinstance(name, str) else None
-
-
 def _filename(part: _Part) -> str | None:
     """The name as its sender meant it: forms write a double quote as %22, and line breaks as %0D and %0A."""
-    given = part.disposition().get_filename()
-    return None if given is None else _BREAKS.sub("", given).replace("%22", '"')
+    given = part.parameters()
+    charset, _, rest = given.get("filename*", "").partition("'")
+    if charset.lower() in _CHARSETS:
+        return unquote(rest.partition("'")[2], encoding=charset, errors="replace")
+    if "filename" not in given:
+        return None
+    return _BREAKS.sub("", given["filename"]).replace("%22", '"')

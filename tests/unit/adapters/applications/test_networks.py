@@ -193,6 +193,38 @@ async def test_a_name_is_looked_up_again_for_each_connection_and_what_was_found_
     assert "the address 169.254.169.254 is not an address that applications may have" in reply.error.message
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "xn--a",
+        "xn--a.example",
+        "a..b",
+        ".a",
+        "-a-",
+        "a_b",
+        "x" * 64,
+        ".".join(["x" * 60] * 5),
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::FFFF:127.0.0.1]",
+        "LOCALHOST",
+    ],
+)
+async def test_whatever_stands_for_a_host_a_call_ends_in_a_reply(host: str) -> None:
+    async def nowhere(name: str, port: int) -> list[str]:
+        raise OSError("no")
+
+    for lookup in (None, nowhere) if host in ("a..b", "x" * 64, "LOCALHOST") else (nowhere,):
+        applications = HttpApplications(Settings(), {}, lookup)
+        endpoint = Endpoint(f"http://{host}:9/", max_attempts=1, timeout_seconds=5)
+        assert isinstance(await applications.problems(endpoint), list)
+        reply = await applications.call(endpoint, {})
+        await applications.close()
+
+        assert reply.error is not None
+        assert reply.error.type == ErrorType.INFERENCE_ERROR
+
+
 _NAMES = {
     "metadata.google.internal": ["169.254.169.254"],
     "rebinding.example": ["::ffff:169.254.169.254"],

@@ -6,7 +6,6 @@ FAMILIES = (
     "agents",
     "application-deployments",
     "application-schemas",
-    "application-test-case-outputs",
     "beta",
     "chat-completions",
     "chunks",
@@ -26,11 +25,6 @@ FAMILIES = (
 
 PARTS = (
     "applications",
-    "evaluations/{evaluation_id}/claim-task",
-    "evaluations/{evaluation_id}/contributor-metrics",
-    "evaluations/{evaluation_id}/evaluation-metrics",
-    "evaluations/{evaluation_id}/hybrid-eval-metrics",
-    "evaluations/{evaluation_id}/tasks",
     "model-deployments/{model_deployment_id}/usage-statistics",
     "models/{model_deployment_id}/chat-completions",
     "models/{model_deployment_id}/completions",

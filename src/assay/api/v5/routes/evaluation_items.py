@@ -99,16 +99,16 @@ async def download_export(services: FromServices, token: str) -> Response:
     return StreamingResponse(pieces, media_type=link.format.media_type, headers=headers)
 
 
-@router.get("/evaluation-items/{evaluation_item_id}", response_model=wire.DetailedEvaluationItem)
+@router.get("/evaluation-items/{evaluation_item_id}", response_model=wire.EvaluationItem)
 async def retrieve_evaluation_item(
     caller: FromCaller,
     services: FromServices,
     evaluation_item_id: str,
     include_archived: IncludeArchived = False,
 ) -> Response:
-    """Retrieve an item, with what its tasks noted beside their values."""
+    """Retrieve an item."""
     item, evaluation = await services.items.get(caller, evaluation_item_id, include_archived=include_archived)
-    shown = translate.render_item(item, services.evaluations.executed_aliases(evaluation))
+    shown = translate.render_item(item, services.evaluations.expected_aliases(evaluation))
     return json_response({**shown, "task_details": translate.render_details(item)})
 
 
@@ -129,7 +129,7 @@ def _render_items(
     items: Sequence[Item], evaluations: Mapping[str, Evaluation], service: Evaluations
 ) -> list[dict[str, Any]]:
     """The items' wire objects; what the items of a page share is rendered once."""
-    aliases = {key: service.executed_aliases(evaluation) for key, evaluation in evaluations.items()}
+    aliases = {key: service.expected_aliases(evaluation) for key, evaluation in evaluations.items()}
     identities: dict[Identity, dict[str, str]] = {}
     rendered = []
     for item in items:
@@ -147,7 +147,7 @@ def _renderer(service: Evaluations) -> RenderItem:
     def render(evaluation: Evaluation, item: Item) -> bytes:
         known = aliases.get(evaluation.id)
         if known is None:
-            known = aliases[evaluation.id] = service.executed_aliases(evaluation)
+            known = aliases[evaluation.id] = service.expected_aliases(evaluation)
         return to_json(translate.render_item(item, known))
 
     return render

@@ -215,7 +215,7 @@ async def add_task(
     evaluation_id: str,
     body: Annotated[task_wire.AddTask, Depends(JsonBody(task_wire.AddTask))],
 ) -> Response:
-    """Add a contributor task; other types are refused (400), and contributor tasks are not there yet (501)."""
+    """Add a contributor task and queue the items for people; refused once people have begun, and other types always."""
     evaluation = await services.evaluations.add_task(caller, evaluation_id, body.task)
     return json_response(translate.render_evaluation(evaluation, with_tasks=True))
 

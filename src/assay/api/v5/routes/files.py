@@ -38,7 +38,9 @@ async def create_file(request: Request, services: FromServices, caller: FromCall
     return json_response(_render(await services.files.create(caller, upload.filename, upload.content)))
 
 
-router.add_api_route("/files/cloud_imports", left_out("/v5/files/cloud_imports"), methods=["POST"])
+router.add_api_route(
+    "/files/cloud_imports", left_out("/v5/files/cloud_imports"), methods=["POST"], include_in_schema=False
+)
 
 
 @router.get("/files", response_model=wire.FilePage)

@@ -5,7 +5,6 @@ from assay.api.shared.versions import EVERY_METHOD, left_out, version_router
 FAMILIES = (
     "agent_configs",
     "agentex",
-    "annotation-tasks",
     "builds",
     "credentials",
     "evaluation-dashboards",

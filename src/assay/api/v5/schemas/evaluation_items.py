@@ -33,13 +33,6 @@ class EvaluationItem(BaseModel):
     task_result_statuses: dict[str, Literal["completed", "skipped", "errored", "pending", "prefilled"]] | None
 
 
-class DetailedEvaluationItem(EvaluationItem):
-    """An item by itself: also what its tasks noted beside their values, by alias (an application's `extra_info` and
-    `trace_id`, the `raw` beginning of an answer that could not be used)."""
-
-    task_details: dict[str, dict[str, Any]]
-
-
 class EvaluationItemPage(BaseModel):
     """A page of items."""
 

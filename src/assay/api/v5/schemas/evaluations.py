@@ -96,11 +96,20 @@ class ItemProgress(BaseModel):
     failed_items: list[FailedItem] = Field(description="At most 100; filled when one evaluation is retrieved.")
 
 
+class AnnotationProgress(BaseModel):
+    """Counters of people's work, answers and audits alike: total = completed + pending. An addition of Assay's."""
+
+    total: int
+    completed: int
+    pending: int
+
+
 class Progress(BaseModel):
-    """How far an evaluation is; `workflows` is null when it has no job."""
+    """How far an evaluation is; `workflows` is null when it has no job, `annotation` when people are not asked."""
 
     workflows: WorkflowProgress | None
     items: ItemProgress
+    annotation: AnnotationProgress | None
 
 
 class Evaluation(BaseModel):

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from assay.adapters.storage.tables import Document, Moment, Words
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
