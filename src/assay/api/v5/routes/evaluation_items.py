@@ -108,8 +108,7 @@ async def retrieve_evaluation_item(
 ) -> Response:
     """Retrieve an item."""
     item, evaluation = await services.items.get(caller, evaluation_item_id, include_archived=include_archived)
-    shown = translate.render_item(item, services.evaluations.expected_aliases(evaluation))
-    return json_response({**shown, "task_details": translate.render_details(item)})
+    return json_response(translate.render_item(item, services.evaluations.expected_aliases(evaluation)))
 
 
 @router.get("/evaluation-items/{evaluation_item_id}/results", response_model=wire.ItemResults)
