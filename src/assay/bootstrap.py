@@ -302,6 +302,7 @@ def build_api_services(
     from assay.services.generation import GenerationJobs
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
+    from assay.services.interactions import Interactions
     from assay.services.items import Items
     from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
@@ -361,6 +362,7 @@ def build_api_services(
         model_templates=ModelTemplates(storage, clock),
         model_instances=ModelInstances(storage, clock),
         model_deployments=ModelDeployments(storage, clock),
+        interactions=Interactions(storage, clock),
         variant_reports=VariantReports(storage, clock),
         generation_jobs=GenerationJobs(storage, clock, task_services.models, model=task_services.judge_model),
         draft_test_cases=DraftTestCases(storage, clock),

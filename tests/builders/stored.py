@@ -41,6 +41,7 @@ from assay.services.draft_test_cases import DraftTestCases
 from assay.services.evaluation_configs import EvaluationConfigs
 from assay.services.files import Files
 from assay.services.groups import Groups
+from assay.services.interactions import Interactions
 from assay.services.labelling_metrics import LabellingMetrics
 from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
 from assay.services.questions import Questions, QuestionSets
@@ -211,6 +212,7 @@ async def served_api(
         "model_templates": ModelTemplates(storage, clock),
         "model_instances": ModelInstances(storage, clock),
         "model_deployments": ModelDeployments(storage, clock),
+        "interactions": Interactions(storage, clock),
         "variant_reports": VariantReports(storage, clock),
         "draft_test_cases": DraftTestCases(storage, clock),
         "result_claims": ResultClaims(storage, clock, AnnotationTasks(storage, clock)),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import uuid_utils
 
+from assay.core.application_outputs import OutputFilter
 from assay.core.applications import ApplicationVariant
 from assay.core.datasets import Dataset
 from assay.core.errors import NotFound, RuleViolation
@@ -35,15 +36,16 @@ class VariantReports:
     async def create(
         self, caller: Caller, variant_id: str, dataset_ids: Sequence[str], output_group_ids: Sequence[str]
     ) -> ShownReport:
-        """Make a report over the newest published versions of datasets, each once. `output_group_ids` are kept as
-        they came.
+        """Make a report over the newest published versions of datasets, each once.
 
-        Raises NotFound for a variant or dataset that is not in the account, RuleViolation for an archived one and for
-        a dataset that has no published version.
+        Raises NotFound for a variant, dataset or group of outputs that is not in the account, RuleViolation for an
+        archived one, for a dataset that has no published version and for a group of another variant's outputs.
         """
         async with self._storage.write() as work:
             variant = await find_to_use(work.application_variants, ApplicationVariant, caller.account_id, variant_id)
             datasets = [await _dataset(work, caller, each) for each in dict.fromkeys(dataset_ids)]
+            for group_id in output_group_ids:
+                await _check_group(work, variant, group_id)
             report = await work.variant_reports.add(
                 VariantReport(
                     id=str(uuid_utils.uuid7()),
@@ -90,6 +92,15 @@ async def _dataset(work: UnitOfWork, caller: Caller, dataset_id: str) -> tuple[D
     if version is None:
         raise RuleViolation(f"evaluation dataset {dataset_id} has no published version; publish it first")
     return dataset, version.num
+
+
+async def _check_group(work: UnitOfWork, variant: ApplicationVariant, group_id: str) -> None:
+    where = OutputFilter((variant.account_id,), group_id=group_id)
+    found = (await work.application_outputs.list(NumberedPage(limit=1), where)).items
+    if not found:
+        raise NotFound("application test case output group", group_id)
+    if found[0].variant_id != variant.id:
+        raise RuleViolation(f"application test case output group {group_id} is of another variant than {variant.id}")
 
 
 async def _shown(work: UnitOfWork, reports: Sequence[VariantReport]) -> list[ShownReport]:

@@ -165,6 +165,32 @@ async def test_a_reports_job_is_completed_at_once_and_its_scores_are_missing(v4:
     assert [each.id async for each in reports.list(application_spec_id=spec, view=["AsyncJobs"])] == [made.id]
 
 
+async def test_a_report_names_only_groups_of_its_variants_outputs(v4: ServedV4) -> None:
+    (_, variant), (_, other) = await a_variant(v4), await a_variant(v4)
+    dataset = await a_dataset(v4, published=False)
+    case = await v4.official.evaluation_datasets.test_cases.create(dataset, test_case_data={"input": "q"})
+    await v4.official.evaluation_datasets.publish(dataset)
+    (output,) = await v4.official.application_test_case_outputs.batch(
+        items=[
+            {
+                "account_id": ACCOUNT,
+                "application_variant_id": variant,
+                "evaluation_dataset_version_num": 1,
+                "test_case_id": case.id,
+                "output": {"generation_output": "o"},
+            }
+        ]
+    )
+    group = output.application_test_case_output_group_id or ""
+    create = v4.official.application_variant_reports.create
+    asked: Any = {"evaluation_dataset_ids": [dataset], "application_test_case_output_group_ids": [group]}
+    assert (await create(application_variant_id=variant, **asked)).application_variant_id == variant
+    with pytest.raises(BadRequestError, match="another variant"):
+        await create(application_variant_id=other, **asked)
+    with pytest.raises(NotFoundError):
+        await create(application_variant_id=variant, **{**asked, "application_test_case_output_group_ids": ["x"]})
+
+
 async def test_a_report_needs_a_variant_and_published_datasets(v4: ServedV4) -> None:
     _, variant = await a_variant(v4)
     reports = v4.official.application_variant_reports

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from assay.services.generation import GenerationJobs
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
+    from assay.services.interactions import Interactions
     from assay.services.items import Items
     from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
@@ -88,6 +89,7 @@ class ApiServices:
     model_templates: "ModelTemplates"
     model_instances: "ModelInstances"
     model_deployments: "ModelDeployments"
+    interactions: "Interactions"
     variant_reports: "VariantReports"
     generation_jobs: "GenerationJobs"
     draft_test_cases: "DraftTestCases"

@@ -12,7 +12,6 @@ FAMILIES = (
     "completions",
     "deployment-packages",
     "fine-tuning-jobs",
-    "interactions",
     "knowledge-base-data-sources",
     "knowledge-bases",
     "model-groups",
