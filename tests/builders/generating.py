@@ -54,7 +54,9 @@ async def generating(folder: Path, *, patience: float = 20.0, model: str = MODEL
     async with FakeEndpoint() as endpoint, sqlite_storage(folder) as storage:
         models = HttpModels({"fake": VendorSettings(base_url=endpoint.url, max_attempts=1)}, {})
         jobs = GenerationJobs(storage, SystemClock(), models, model=model, patience=patience)
-        async with served_v4(storage, generation_jobs=jobs) as v4:
-            yield Generating(v4, endpoint, jobs, storage, models)
-        await jobs.close()
-        await models.close()
+        try:
+            async with served_v4(storage, generation_jobs=jobs) as v4:
+                yield Generating(v4, endpoint, jobs, storage, models)
+        finally:
+            await jobs.close()
+            await models.close()

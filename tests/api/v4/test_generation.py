@@ -238,6 +238,7 @@ async def test_a_job_that_a_server_left_goes_on_with_what_it_has(tmp_path: Path)
         assert (job.status, job.num_completed_test_cases) == ("Completed", 2)
         assert len(made.endpoint.calls) == 1
         assert {each.test_case_data.input for each in await drafts_of(made, dataset)} == {"a", "b"}
+        await left.close()
 
 
 async def test_drafts_are_made_by_hand_changed_approved_once_and_deleted(made: Generating) -> None:
