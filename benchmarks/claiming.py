@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--overlap", type=int, default=1)
-    parser.add_argument("--think", type=float, default=0.25, help="seconds between a claim and its answer, on average")
+    parser.add_argument("--think", type=float, default=0.5, help="seconds between a claim and its answer, on average")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     options = parser.parse_args()
     for kind in ("sqlite", "postgresql") if options.database == "both" else (options.database,):

@@ -261,13 +261,14 @@ def build_api_services(
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    annotation = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
         agreement=Agreement(storage),
         annotation_batches=AnnotationBatches(storage, clock),
-        annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
-        contributor_answers=ContributorAnswers(storage, clock),
+        annotation_tasks=annotation,
+        contributor_answers=ContributorAnswers(storage, clock, annotation),
         evaluations=Evaluations(storage, engine, clock, task_types, task_services),
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
