@@ -7,7 +7,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,16 @@ def make_rows(count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The options that all benchmarks have."""
+def arguments(description: str, items: int = 10_000, kinds: Sequence[str] = ()) -> argparse.Namespace:
+    """The options that all benchmarks have; `--kind` where there are kinds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a fifth of the work, once: to see that it runs")
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median counts")
     parser.add_argument("--items", type=int, default=0, help="items in a run")
+    if kinds:
+        parser.add_argument("--kind", choices=kinds, help=f"what is measured; {kinds[0]} unless given")
     found = parser.parse_args()
-    found.items = found.items or (2_000 if found.quick else 10_000)
+    found.items = found.items or (items // 5 if found.quick else items)
     found.runs = 1 if found.quick else found.runs
     return found
 

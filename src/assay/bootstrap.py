@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from assay.adapters.storage import SqlStorage
     from assay.api.shared.services import ApiServices
     from assay.ports.engine import Job
+    from assay.ports.inference import Inference
     from assay.registry.task_types import Services
     from assay.services.access import Access
+    from assay.services.model_calls import PriceTable
 
 log = structlog.get_logger()
 
@@ -180,43 +183,76 @@ class _Engine:
         from assay.ports.engine import Job
         from assay.registry.discovery import load_task_types
         from assay.services.execution import ChunkSizes, Execution
+        from assay.services.model_calls import CallLedger, ModelCalls
         from assay.services.result_writer import ResultWriter
 
         storage = open_storage(self.place.database_url)
         writer = ResultWriter(storage, self.settings.flush_seconds)
+        clock = SystemClock()
+        keep_for = timedelta(days=self.settings.cache_days)
+        ledger = CallLedger(storage, clock, flush_seconds=self.settings.flush_seconds, keep_for=keep_for)
         execution = Execution(
             storage,
             writer,
             load_task_types(),
             self.services,
-            SystemClock(),
+            clock,
             chunk_sizes=ChunkSizes(largest=self.settings.chunk_size),
+            calls=ModelCalls(self.services.models, ledger, price_table(self.settings)),
         )
-        self._open = (writer, storage)
+        self._open = (writer, ledger, storage)
         return Job(execution.plan, execution.run_chunk, execution.finish, execution.unfinished)
 
     async def close_job(self) -> None:
         """Store what is finished, then release everything."""
         if self._open is None:
             return
-        writer, storage = self._open
+        writer, ledger, storage = self._open
         self._open = None
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(10):
-                await writer.close()
+        for each in (writer, ledger):
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(10):
+                    await each.close()
         await self.services.sandbox.close()
         await self.services.models.close()
+        await self.services.applications.close()
         await storage.close()
 
 
-async def build_services(settings: Settings) -> "Services":
-    """What tasks use; serves the web server's loop and the engine's."""
-    from assay.adapters.models import HttpModels
+def price_table(settings: Settings) -> "PriceTable":
+    """The vendors' prices and endpoints."""
+    from assay.core.model_calls import Price
+    from assay.services.model_calls import PriceTable
+
+    vendors = settings.all_vendors()
+    return PriceTable(
+        prices={
+            name: {model: Price(each.input, each.output) for model, each in vendor.prices.items()}
+            for name, vendor in vendors.items()
+        },
+        endpoints={name: f"{vendor.dialect} {vendor.base_url}" for name, vendor in vendors.items()},
+    )
+
+
+async def build_services(settings: Settings) -> "tuple[Services, Inference]":
+    """What tasks use, and inference over the same vendors and limits; serves the web server's loop and the engine's.
+    Closing the services' models closes both."""
+    from assay.adapters.applications import HttpApplications
+    from assay.adapters.models import HttpInference, HttpModels
     from assay.adapters.sandbox import open_sandbox
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    return Services(HttpModels(settings.all_vendors()), await open_sandbox(settings), load_metrics())
+    judge = settings.judge_model
+    models = HttpModels(settings.all_vendors())
+    services = Services(
+        models=models,
+        sandbox=await open_sandbox(settings),
+        metrics=load_metrics(),
+        applications=HttpApplications(settings),
+        judge_model=judge if "/" in judge else f"openai/{judge}",
+    )
+    return services, HttpInference(models.calls)
 
 
 def build_engine(settings: Settings, place: Place, services: "Services") -> "DbosEngine":
@@ -234,7 +270,11 @@ def build_engine(settings: Settings, place: Place, services: "Services") -> "Dbo
 
 
 def build_api_services(
-    settings: Settings, storage: "SqlStorage", engine: "DbosEngine", task_services: "Services"
+    settings: Settings,
+    storage: "SqlStorage",
+    engine: "DbosEngine",
+    task_services: "Services",
+    inference: "Inference",
 ) -> "ApiServices":
     """The objects behind the HTTP API, for the web server's loop."""
     from assay.api.shared.services import ApiServices
@@ -245,23 +285,33 @@ def build_api_services(
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
+    from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
+    from assay.services.rubrics import Rubrics
+    from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
     annotation = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
+    prices = price_table(settings)
+    evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
+    registered_models = RegisteredModels(storage, clock, inference)
     return ApiServices(
         storage=storage,
         access=Access(storage, clock),
@@ -269,22 +319,30 @@ def build_api_services(
         annotation_batches=AnnotationBatches(storage, clock),
         annotation_tasks=annotation,
         contributor_answers=ContributorAnswers(storage, clock, annotation),
-        evaluations=Evaluations(storage, engine, clock, task_types, task_services),
+        evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
         aggregates=Aggregates(storage, clock, task_types),
         datasets=Datasets(storage, clock),
+        files=Files(storage, clock),
+        estimates=Estimates(storage, evaluations, task_types, prices),
         groups=Groups(storage, clock),
+        spans=Spans(storage, clock),
+        span_assessments=SpanAssessments(storage, clock),
         dry_runs=DryRuns(task_types, task_services),
+        application_runs=ApplicationRuns(storage, task_services.applications),
         application_specs=ApplicationSpecs(storage, clock),
-        application_variants=ApplicationVariants(storage, clock),
+        application_variants=ApplicationVariants(storage, clock, task_services.applications),
         questions=Questions(storage, clock),
         question_sets=QuestionSets(storage, clock),
+        rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
         application_evaluations=ApplicationEvaluations(storage, clock, configs),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
         test_case_results=TestCaseResults(storage, clock),
+        inference=InferenceCalls(inference, storage, registered_models),
+        registered_models=registered_models,
         task_types=task_types,
     )
 
@@ -296,9 +354,10 @@ async def upgrade(settings: Settings) -> None:
     await upgrade_storage(place_of(settings).database_url)
 
 
-async def prepare_database(place: Place) -> None:
-    """Make the schema or bring the embedded one up to date. Raises NotConfigured for a shared database whose
-    schema is older (its owner upgrades it) or any whose schema is newer than this program."""
+async def prepare_database(place: Place) -> str:
+    """Make the schema or bring the embedded one up to date; returns what was found (`current`, `older`, `empty`).
+    Raises NotConfigured for a shared database whose schema is older (its owner upgrades it) or any whose schema
+    is newer than this program."""
     from assay.adapters.storage import schema_state
     from assay.adapters.storage import upgrade as upgrade_storage
 
@@ -309,6 +368,7 @@ async def prepare_database(place: Place) -> None:
         raise NotConfigured("the database's schema is older than this Assay; run: assay db upgrade --database-url ...")
     if state != "current":
         await upgrade_storage(place.database_url)
+    return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,17 +479,19 @@ async def _serve(
         log.error("another server has taken this database; stopping")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    await prepare_database(place)
+    if await prepare_database(place) == "older":
+        log.info("the database was of an older Assay; its schema is up to date now", data_dir=str(place.data_dir))
     storage = open_storage(place.database_url)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(storage.close)
         await stack.enter_async_context(storage.sole_server(give_way))
-        task_services = await build_services(settings)
+        task_services, inference = await build_services(settings)
         stack.push_async_callback(task_services.models.close)
+        stack.push_async_callback(task_services.applications.close)
         stack.push_async_callback(task_services.sandbox.close)
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        services = build_api_services(settings, storage, engine, task_services)
+        services = build_api_services(settings, storage, engine, task_services, inference)
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

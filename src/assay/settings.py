@@ -1,20 +1,30 @@
 """Settings: environment variables `ASSAY_*`, then `assay.toml`, then these defaults."""
 
+import json
 import os
 import re
 import tomllib
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+class PriceSettings(BaseModel):
+    """What a model's tokens cost: US dollars for a million of prompt tokens (`input`) and of completion tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
 
 
 class VendorSettings(BaseModel):
@@ -23,7 +33,10 @@ class VendorSettings(BaseModel):
     `api_key_env` names the environment variable that holds the key; keys stand nowhere else. Unless
     `api_key_required` says otherwise, a vendor that names one needs it set, except on loopback, where local
     servers want none. `concurrency` bounds the calls in flight in a process, `timeout` each attempt, and
-    `max_attempts` the attempts of a call. Times are seconds, sizes bytes.
+    `max_attempts` the attempts of a call. `structured_output` says how a judge's answer is held to its shape:
+    `json_schema` by the endpoint (OpenAI's `response_format`, or the one tool that an Anthropic model must
+    call), `none` by the prompt alone. `prices` are by model, `*` that of any other model. Times are seconds, sizes
+    bytes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +50,9 @@ class VendorSettings(BaseModel):
     connect_timeout: PositiveFloat = 10.0
     max_attempts: PositiveInt = 5
     max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    structured_output: Literal["json_schema", "none"] = "json_schema"
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)
 
     @field_validator("base_url")
     @classmethod
@@ -69,6 +84,45 @@ class VendorSettings(BaseModel):
         if self.api_key_required is not None:
             return self.api_key_required
         return self.api_key_env is not None and not is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+NETWORK_WORDS = ("public", "private", "loopback")
+
+
+def _split(value: Any) -> Any:
+    """A list written as text: JSON, or parts joined by commas."""
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part for part in (piece.strip() for piece in value.split(",")) if part]
+    return value
+
+
+class SecretSettings(BaseModel):
+    """A secret that the headers of an application's endpoint may name, and the hosts that it is sent to.
+
+    Its value stands here (`value`) or in the environment variable that `env` names. `hosts` are names or
+    addresses, each with a port or for all ports: whoever may register an endpoint could otherwise have the secret
+    sent to a server of their own.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    value: str | None = Field(default=None, repr=False)
+    env: str | None = None
+    hosts: Annotated[list[str], NoDecode] = Field(min_length=1)
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _are_hosts(cls, hosts: Any) -> Any:
+        found = _split(hosts)
+        return [host.lower() if isinstance(host, str) else host for host in found] if isinstance(found, list) else found
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if (self.value is None) == (self.env is None):
+            raise ValueError("needs value or env, one of them")
+        return self
 
 
 def is_loopback(host: str) -> bool:
@@ -111,7 +165,9 @@ def default_vendors() -> dict[str, VendorSettings]:
 class Settings(BaseSettings):
     """Everything a server can be told. Sizes are bytes, times seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ASSAY_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=5003, ge=0, le=65535)
@@ -119,6 +175,7 @@ class Settings(BaseSettings):
     database_url: str | None = None
     api_key: str | None = Field(default=None, repr=False)
     max_body_bytes: PositiveInt = 256 * 1024 * 1024
+    max_file_bytes: PositiveInt = 25 * 1024 * 1024
     max_json_depth: PositiveInt = 100
     export_link_seconds: PositiveInt = 3600
     annotation_lease_seconds: float = Field(default=1800.0, gt=0, le=31_536_000)
@@ -128,10 +185,31 @@ class Settings(BaseSettings):
     engine_poll_seconds: PositiveFloat = 0.1
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
+    application_networks: Annotated[list[str], NoDecode] = Field(default_factory=lambda: list(NETWORK_WORDS))
+    application_concurrency: PositiveInt = 32
+    application_timeout: PositiveFloat = 120.0
+    application_max_attempts: PositiveInt = 3
+    application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
+    cache_days: PositiveInt = 30
     judge_model: str = Field(default="gpt-4o", min_length=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)
+    secrets: dict[str, SecretSettings] = Field(default_factory=dict, repr=False)
+
+    @field_validator("application_networks", mode="before")
+    @classmethod
+    def _are_networks(cls, networks: Any) -> Any:
+        found = _split(networks)
+        for network in found if isinstance(found, list) else ():
+            if isinstance(network, str) and network not in NETWORK_WORDS:
+                ip_network(network)  # says what is wrong with it
+        return found
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _have_lower_case_names(cls, secrets: Any) -> Any:
+        return {name.lower(): secret for name, secret in secrets.items()} if isinstance(secrets, dict) else secrets
 
     @field_validator("vendors", mode="before")
     @classmethod

@@ -52,7 +52,7 @@ async def test_unknown_paths_and_methods_answer_in_the_envelope(api):
     assert refused.json()["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/v5/questions", "/v5/chat/completions", "/v5/files/x/content"])
+@pytest.mark.parametrize("path", ["/v5/agent_configs", "/v5/responses", "/v5/files/cloud_imports", "/v5/builds/x/y"])
 async def test_what_is_left_out_is_501_and_never_repeated(api, path):
     answer = await api.served.raw.post(path)
     assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")

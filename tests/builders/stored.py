@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from scale_gp_beta import AsyncSGPClient
 
+from assay.adapters.applications import HttpApplications
 from assay.adapters.clock import SystemClock
 from assay.adapters.storage.schema import upgrade
 from assay.adapters.storage.storage import open_storage
@@ -26,13 +27,17 @@ from assay.services.agreement import Agreement
 from assay.services.annotation import AnnotationTasks
 from assay.services.annotation_batches import AnnotationBatches
 from assay.services.application_evaluations import ApplicationEvaluations
+from assay.services.application_runs import ApplicationRuns
 from assay.services.applications import ApplicationSpecs, ApplicationVariants
 from assay.services.contributor_answers import ContributorAnswers
 from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets
 from assay.services.evaluation_configs import EvaluationConfigs
+from assay.services.files import Files
 from assay.services.groups import Groups
 from assay.services.questions import Questions, QuestionSets
+from assay.services.rubrics import Rubrics
+from assay.services.spans import SpanAssessments, Spans
 from assay.services.test_case_results import TestCaseResults
 from assay.services.test_cases import TestCases
 from assay.settings import Settings
@@ -136,9 +141,12 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     Routes of services that are neither here nor given cannot be called."""
     clock = SystemClock()
     access = Access(storage, clock)
-    known: dict[str, Any] = dict.fromkeys(("evaluations", "items", "exports", "aggregates", "dry_runs"))
+    known: dict[str, Any] = dict.fromkeys(ApiServices.__dataclass_fields__)
     known |= {"storage": storage, "access": access, "task_types": {}}
     known |= {"datasets": Datasets(storage, clock), "groups": Groups(storage, clock)}
+    known |= {"files": Files(storage, clock), "spans": Spans(storage, clock)}
+    known |= {"span_assessments": SpanAssessments(storage, clock)}
+    applications = HttpApplications(Settings(), {})
     known |= {
         "agreement": Agreement(storage),
         "annotation_batches": AnnotationBatches(storage, clock),
@@ -147,9 +155,11 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
     }
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),
-        "application_variants": ApplicationVariants(storage, clock),
+        "application_variants": ApplicationVariants(storage, clock, applications),
+        "application_runs": ApplicationRuns(storage, applications),
         "questions": Questions(storage, clock),
         "question_sets": QuestionSets(storage, clock),
+        "rubrics": Rubrics(storage, clock),
         "evaluation_configs": (configs := EvaluationConfigs(storage, clock, judge_model="gpt-4o")),
         "application_evaluations": ApplicationEvaluations(storage, clock, configs),
         "dataset_versions": DatasetVersions(storage, clock),
@@ -168,6 +178,7 @@ async def served_api(storage: Storage, **services: Any) -> AsyncIterator[ServedA
             _strict_response_validation=True,
         )
         yield ServedApi(raw, stranger, official)
+    await applications.close()
 
 
 def _client(app: Any, key: str) -> httpx.AsyncClient:

@@ -5,21 +5,28 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from assay.adapters.clock import SystemClock
 from assay.adapters.storage import SqlStorage, open_storage
-from assay.core.errors import RuleViolation
+from assay.core.application_evaluations import ApplicationSetup
+from assay.core.errors import Conflict, RuleViolation
 from assay.core.groups import Group
 from assay.core.identity import DEFAULT_ACCOUNT_ID, Caller
 from assay.core.paging import PageRequest
+from assay.core.spans import AssessmentType
 from assay.ports.storage import TextFilter
+from assay.services.dataset_versions import DatasetVersions
 from assay.services.datasets import Datasets, NewDataset
 from assay.services.evaluations import Evaluations
 from assay.services.groups import GroupReplacement, Groups, NewGroup
+from assay.services.spans import SpanAssessments, Spans
+from tests.builders.datasets import make_dataset
 from tests.builders.evaluations import make_evaluation
 from tests.builders.identity import ALICE
+from tests.builders.spans import make_new_span, make_span
 from tests.contract.test_storage_concurrency import in_threads
 
 ME = Caller(DEFAULT_ACCOUNT_ID, ALICE)
@@ -205,7 +212,7 @@ async def test_an_evaluation_being_archived_cannot_join_a_group(storage: SqlStor
         found = await work.evaluations.get(None, one.id)
         assert found is not None
         await work.evaluations.save(replace(found, archived_at=CLOCK.now()))
-        await work.groups.remove_evaluation(one.id, CLOCK.now())
+        await work.groups.remove_evaluations([one.id], CLOCK.now())
         making = asyncio.ensure_future(Groups(other, CLOCK).create(ME, NewGroup("g", (two.id, one.id))))
         await asyncio.sleep(0.3)
         assert not making.done(), "it waits until the evaluation is archived or stays"
@@ -233,3 +240,64 @@ async def test_an_evaluation_that_is_joining_a_group_leaves_it_when_it_is_archiv
     found = await groups.get(ME, made.id)
     assert [member.evaluation_id for member in found.members] == [two.id]
     await other.close()
+
+
+async def test_an_evaluation_that_is_archived_while_its_dataset_is_counts_once(
+    storage: SqlStorage, database_url: str
+) -> None:
+    other = open_storage(database_url)
+    async with storage.write() as work:
+        dataset = await work.datasets.add(make_dataset())
+        evaluation = make_evaluation(tasks=(), has_job=False)
+        made = await work.application_evaluations.add(evaluation, ApplicationSetup("s", dataset_id=dataset.id))
+        await work.evaluations.add(make_evaluation())
+    async with storage.write() as work:
+        found = await work.evaluations.get(None, made.evaluation.id)
+        assert found is not None
+        await work.evaluations.save(replace(found, archived_at=CLOCK.now()))
+        removing = asyncio.ensure_future(DatasetVersions(other, CLOCK).remove(ME, dataset.id))
+        await asyncio.sleep(0.3)
+        assert not removing.done(), "it waits until the evaluation is archived or stays"
+    assert await removing == 1
+    async with storage.read() as work:
+        for include_archived, count in ((False, 1), (True, 2)):
+            where = TextFilter(include_archived=include_archived)
+            page = await work.evaluations.list(DEFAULT_ACCOUNT_ID, PageRequest(), where)
+            assert (page.total, len(page.items)) == (count, count)
+    await other.close()
+
+
+async def test_of_overwrites_made_at_the_same_moment_a_span_keeps_one(storage: SqlStorage, database_url: str) -> None:
+    async with storage.write() as work:
+        await work.spans.add([make_span(id=f"s{number}") for number in range(ROUNDS)])
+
+    def overwrites(mine: SqlStorage) -> Change:
+        service = SpanAssessments(mine, CLOCK)
+
+        async def change(number: int) -> None:
+            with contextlib.suppress(Conflict):
+                await service.create(ME, "t", f"s{number}", AssessmentType.OVERWRITE, {"overwrite": {}})
+
+        return change
+
+    async def check(mine: SqlStorage, number: int) -> None:
+        assert len(await SpanAssessments(mine, CLOCK).list(ME, span_id=f"s{number}")) == 1
+
+    await together(database_url, overwrites, overwrites, overwrites, check=check)
+
+
+async def test_a_span_that_many_tell_at_the_same_moment_is_finished(storage: SqlStorage, database_url: str) -> None:
+    def tells(**changes: Any) -> Writer:
+        def writer(mine: SqlStorage) -> Change:
+            service = Spans(mine, CLOCK)
+            return lambda n: service.upsert(ME, [make_new_span(id=f"s{n} {k}", **changes) for k in range(20)])
+
+        return writer
+
+    async def check(mine: SqlStorage, number: int) -> None:
+        async with mine.read() as work:
+            found = await work.spans.get_many(ME.account_id, [f"s{number} {k}" for k in range(20)])
+        assert [(span.name, span.output) for span in found.values()] == [("done", {"x": 1})] * 20
+
+    running, done = tells(ended_at=None), tells(name="done", output={"x": 1})
+    await together(database_url, running, done, running, check=check)

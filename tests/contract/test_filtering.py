@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -167,6 +168,51 @@ async def test_both_databases_agree_with_the_oracle(
         async with second.read() as work:
             everything = await work.evaluations.list(account.id, PageRequest(1), TextFilter(include_archived=archived))
             assert everything.total == len(account.expected((), archived))
+
+
+def a_value(chance: Random, depth: int = 0) -> Any:
+    """Any scalar or text, now and then inside lists and objects."""
+    kind = chance.random()
+    if kind < 0.9 or depth > 2:
+        return chance.choice(
+            TEXTS if kind < 0.5 else [None, True, False, -1, 0, 1, 9, 10, 2**53 + 1, -(2**63), 0.1, -0.0]
+        )
+    inner = [a_value(chance, depth + 1) for _ in range(chance.randrange(3))]
+    return inner if kind < 0.94 else {chance.choice(["b", "c", "b.c", ""]): each for each in inner}
+
+
+def a_question(chance: Random) -> tuple[Filter, ...]:
+    """One to ten filters over the keys that documents have, and some that they lack."""
+    several = []
+    for _ in range(chance.choice([1, 1, 2, 3, 10])):
+        operator, value = chance.choice(["==", "!=", ">=", "<=", "IN", "NOT_IN"]), a_value(chance)
+        if operator in ("IN", "NOT_IN"):
+            value = [a_value(chance) for _ in range(chance.randrange(5))]
+        several.append({"key": chance.choice([*KEYS, "status", "tag"]), "operator": operator, "value": value})
+    return parse_filters(several)
+
+
+async def test_a_thousand_questions_about_hundreds_of_evaluations_agree_with_the_oracle(storage: SqlStorage) -> None:
+    chance = Random(20261122)
+    account = await new_account(storage)
+    async with storage.write() as work:
+        for number in range(300):
+            metadata = {chance.choice(KEYS): a_value(chance) for _ in range(chance.randrange(8))}
+            tags = tuple(chance.sample(["a", "A", "b", "Straße", "1.0"], chance.randrange(4)))
+            made = make_evaluation(account_id=account.id, metadata=metadata, tags=tags)
+            made = replace(made, archived_at=None if number % 9 else NOW)
+            account.rows.append(await work.evaluations.add(made))
+    found = 0
+    for _ in range(1_000):
+        filters, archived = a_question(chance), chance.random() < 0.3
+        expected = [row.id for row in account.expected(filters, archived)]
+        assert await list_ids(storage, account.id, filters, archived, limit=25) == (
+            expected[:25],
+            len(expected),
+            len(expected) > 25,
+        ), filters
+        found += bool(expected)
+    assert found > 300, "questions that nothing passes prove little"
 
 
 @settings(parent=examples, max_examples=15)

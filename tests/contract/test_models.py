@@ -16,7 +16,7 @@ from assay.adapters.models import HttpModels, retries
 from assay.adapters.models.gate import Gate
 from assay.adapters.models.retries import retry_after
 from assay.core.results import ErrorType
-from assay.ports.models import ModelReply
+from assay.ports.models import AnswerShape, ModelReply
 from assay.settings import Settings, VendorSettings
 from tests.fakes.model_endpoint import EndpointProcess, FakeEndpoint, Step
 
@@ -217,7 +217,7 @@ class TestRetries:
     async def test_a_place_is_free_while_a_call_waits_to_be_repeated(
         self, opened: Open, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.adapters.models.client.backoff", lambda _failures: 0.5)
+        monkeypatch.setattr("assay.adapters.models.calls.backoff", lambda _failures: 0.5)
         endpoint.script(Step("status", status=500))
         models = opened(concurrency=1)
         first = asyncio.create_task(models.chat("fake/m", ask("first")))
@@ -368,7 +368,7 @@ class TestLimits:
         assert endpoint.in_flight == 0
 
     async def test_a_vendor_that_says_too_many_gets_fewer_and_recovers(self) -> None:
-        gate = Gate(8, asyncio.get_running_loop())
+        gate = Gate(8)
         for _ in range(8):
             await gate.enter()
         gate.slow_down()
@@ -385,13 +385,43 @@ class TestLimits:
         assert all(task.done() for task in entered)
 
     async def test_a_call_cancelled_as_it_is_let_in_gives_its_place_on(self) -> None:
-        gate = Gate(1, asyncio.get_running_loop())
+        gate = Gate(1)
         await gate.enter()
         let_in, next_in_line = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
         await asyncio.sleep(0)
         gate.leave()
         let_in.cancel()
         await asyncio.wait_for(next_in_line, 1)
+
+    async def test_a_vendors_limit_and_pause_hold_for_all_loops_together(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        endpoint.latency = 0.02
+        models = opened(concurrency=2)
+        thread = asyncio.new_event_loop()
+        running = threading.Thread(target=thread.run_forever)
+        running.start()
+
+        async def ten() -> None:
+            replies = await asyncio.gather(*(models.chat("fake/m", ask()) for _ in range(10)))
+            assert all(reply.error is None for reply in replies)
+
+        def there() -> asyncio.Future[None]:
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ten(), thread))
+
+        await asyncio.gather(ten(), there())
+        assert (endpoint.most_in_flight, len(endpoint.calls)) == (2, 20)
+        endpoint.reset()
+        endpoint.script(Step("status", status=429, headers={"retry-after": "0.4"}))
+        limited = asyncio.create_task(models.chat("fake/m", ask("limited")))
+        await asyncio.sleep(0.1)
+        await there()
+        assert (await limited).error is None
+        assert min(call.at for call in endpoint.calls[1:]) - endpoint.calls[0].at >= 0.39
+        await models.close()
+        thread.call_soon_threadsafe(thread.stop)
+        await asyncio.to_thread(running.join)
+        thread.close()
 
     async def test_each_loop_has_its_own_connections_and_any_may_close_them(self, opened: Open) -> None:
         models = opened()
@@ -598,8 +628,8 @@ class TestProblems:
     def test_no_key_is_in_any_repr(self) -> None:
         settings = VendorSettings(base_url="http://x/v1", api_key_env="K", headers={"X-Secret": "team-password"})
         models = HttpModels({"x": settings}, {"K": KEY})
-        assert KEY not in repr(vars(models))
-        assert "team-password" not in repr(vars(models))
+        assert KEY not in repr(vars(models.calls))
+        assert "team-password" not in repr(vars(models.calls))
 
 
 class TestVendorSettings:
@@ -641,3 +671,96 @@ def test_the_endpoint_process_records_and_obeys() -> None:
         assert process.calls(since=time.time() + 1) == []
         process.reset()
         assert process.calls() == []
+
+
+SHAPE = AnswerShape("verdict", {"type": "object", "properties": {"answer": {"type": "integer"}}}, strict=True)
+
+
+def content(reply: ModelReply) -> Any:
+    assert reply.error is None, reply.error
+    return reply.body["choices"][0]["message"]["content"]
+
+
+class TestAsk:
+    """Chats whose answer the endpoint holds to a shape, where it can."""
+
+    async def test_the_endpoint_is_told_the_shape_and_the_answer_is_text(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await opened().ask("fake/m", ask('[[{"answer":3}]]', temperature=0), SHAPE)
+        sent = json.loads(endpoint.last_body)
+        assert json.loads(content(reply)) == {"answer": 3}
+        assert reply.body["choices"][0]["finish_reason"] == "stop"
+        assert sent["temperature"] == 0
+        assert (reply.usage.attempts, reply.usage.prompt_tokens, reply.usage.completion_tokens) == (1, 10, 3)
+
+    async def test_openais_dialect_says_it_as_a_response_format(self, openai: Open, endpoint: FakeEndpoint) -> None:
+        await openai().ask("fake/m", ask("[[1]]"), SHAPE)
+        wanted = {"name": "verdict", "schema": SHAPE.schema, "strict": True}
+        assert json.loads(endpoint.last_body)["response_format"] == {"type": "json_schema", "json_schema": wanted}
+        await openai().ask("fake/m", ask("[[1]]"), AnswerShape("a", SHAPE.schema))
+        assert "strict" not in json.loads(endpoint.last_body)["response_format"]["json_schema"]
+
+    async def test_anthropics_dialect_says_it_as_the_one_tool_to_call(
+        self, anthropic: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await anthropic().ask("fake/m", ask('[[!length {"answer":1}]]'), SHAPE)
+        sent = json.loads(endpoint.last_body)
+        assert [(tool["name"], tool["input_schema"]) for tool in sent["tools"]] == [("verdict", SHAPE.schema)]
+        assert sent["tool_choice"] == {"type": "tool", "name": "verdict"}
+        assert reply.body["choices"][0]["finish_reason"] == "length", "a tool's input can be cut off too"
+        assert "tool_calls" not in reply.body["choices"][0]["message"]
+
+    async def test_a_shape_that_cannot_be_said_is_left_to_the_prompt(
+        self, anthropic: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await anthropic().ask("fake/m", ask("[[3]]"), AnswerShape("a", {"enum": [3]}))
+        assert content(reply) == "3"
+        assert "tools" not in json.loads(endpoint.last_body)
+
+    async def test_a_vendor_without_structured_output_is_asked_without_a_shape(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        reply = await opened(structured_output="none").ask("fake/m", ask("[[3]]"), SHAPE)
+        assert content(reply) == "3"
+        assert not {"tools", "response_format"} & json.loads(endpoint.last_body).keys()
+
+    async def test_an_endpoint_that_refuses_the_shape_is_asked_without_it_from_then_on(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        models = opened()
+        first = await models.ask("fake/m", ask("[[!shapeless 3]]"), SHAPE)
+        again = await models.ask("fake/m", ask("[[!shapeless 4]]"), SHAPE)
+        assert (content(first), content(again)) == ("3", "4")
+        assert (first.usage.attempts, again.usage.attempts) == (2, 1), "what it cost is told"
+        assert len(endpoint.calls) == 3
+        other = AnswerShape("other", {"type": "object"})
+        await models.ask("fake/m", ask("[[5]]"), other)
+        assert {"tools", "response_format"} & json.loads(endpoint.last_body).keys(), "another shape may be taken"
+
+    @pytest.mark.parametrize("status", [401, 404, 500])
+    async def test_any_other_refusal_says_nothing_about_shapes(
+        self, opened: Open, endpoint: FakeEndpoint, status: int
+    ) -> None:
+        models = opened(max_attempts=1)
+        endpoint.script(Step("status", status=status))
+        kind, message = failure(await models.ask("fake/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert str(status) in message
+        assert len(endpoint.calls) == 1
+
+    async def test_a_request_that_is_refused_either_way_is_an_error_and_is_not_remembered(
+        self, opened: Open, endpoint: FakeEndpoint
+    ) -> None:
+        models = opened()
+        endpoint.script(Step("status", status=400, times=2))
+        kind, message = failure(await models.ask("fake/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert "400" in message
+        await models.ask("fake/m", ask("[[1]]"), SHAPE)
+        assert {"tools", "response_format"} & json.loads(endpoint.last_body).keys()
+
+    async def test_a_model_that_cannot_be_called_is_an_error(self, opened: Open) -> None:
+        kind, message = failure(await opened().ask("nobody/m", ask(), SHAPE))
+        assert kind is ErrorType.INFERENCE_ERROR
+        assert "ASSAY_VENDORS__NOBODY__BASE_URL" in message

@@ -307,7 +307,7 @@ async def test_archiving_with_a_dataset_touches_only_what_uses_it_here(storage: 
     async with storage.write() as work:
         await work.items.set_archived(used.evaluation.seq, NOW)
         await work.test_case_results.add(used.evaluation, [make_labelled(used.evaluation)], [{}])
-        await work.application_evaluations.archive_of_dataset(dataset.id, at)
+        assert await work.application_evaluations.archive_of_dataset(dataset.id, at) == [used.evaluation.id]
     assert sorted(await listed(storage)) == ["of v5", "unused"]
     async with storage.read() as work:
         assert (await work.test_case_results.list(used.evaluation, NumberedPage())).total == 0

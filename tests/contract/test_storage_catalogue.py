@@ -12,7 +12,7 @@ from assay.adapters.storage import SqlStorage
 from assay.core.applications import VariantVersion
 from assay.core.evaluation_configs import EvaluationType
 from assay.core.identity import Identity
-from assay.core.paging import NumberedPage
+from assay.core.paging import NumberedPage, PageRequest
 from assay.core.questions import Bounds, Choice, QuestionType, Scale
 from assay.ports.storage import UnitOfWork
 from tests.builders.catalogue import make_config, make_question, make_question_set, make_spec, make_variant
@@ -205,3 +205,25 @@ async def test_texts_that_look_like_statements_are_only_texts(storage: SqlStorag
         assert (await work.questions.list((hostile,), PAGE, include_archived=True)).total == 0
         assert await work.questions.get(BOTH, added.id) == added
         assert await work.questions.get_many(BOTH, [hostile, new_id()]) == {}
+
+
+async def test_variants_are_paged_by_cursor_within_an_account(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        spec, other = [await work.application_specs.add(make_spec()) for _ in range(2)]
+        theirs = await work.application_specs.add(make_spec(account_id="other"))
+        made = [
+            await work.application_variants.add(make_variant(each, name=name))
+            for each, name in ((spec, "c"), (other, "a"), (spec, "b"))
+        ]
+        await work.application_variants.add(make_variant(theirs))
+        await work.application_variants.save(replace(made[2], archived_at=NOW))
+
+    async def ids(page: PageRequest, **more: Any) -> tuple[list[str], int, bool]:
+        async with storage.read() as work:
+            found = await work.application_variants.page("default", page, **more)
+        return [each.name for each in found.items], found.total, found.has_more
+
+    assert await ids(PageRequest(limit=1)) == (["c"], 2, True)
+    assert await ids(PageRequest(starting_after=made[0].id)) == (["a"], 2, False)
+    assert await ids(PageRequest(sort_by="name"), include_archived=True) == (["a", "b", "c"], 3, False)
+    assert await ids(PageRequest(), application_spec_id=other.id) == (["a"], 1, False)

@@ -213,8 +213,8 @@ async def test_an_evaluation_leaves_every_group_at_once(storage: SqlStorage) -> 
         one, two = [await work.evaluations.add(make_evaluation()) for _ in range(2)]
         for members in ([one.id, two.id], [one.id], [two.id]):
             await work.groups.add(make_group(members))
-        await work.groups.remove_evaluation(one.id, NOW + timedelta(1))
-        await work.groups.remove_evaluation(one.id, NOW + timedelta(2))
+        await work.groups.remove_evaluations([one.id], NOW + timedelta(1))
+        await work.groups.remove_evaluations([one.id], NOW + timedelta(2))
 
     async def of(evaluation_id: str) -> list[Group]:
         async with storage.read() as work:

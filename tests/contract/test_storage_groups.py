@@ -101,7 +101,7 @@ async def test_an_evaluation_that_cannot_join_leaves_the_members_as_they_are(sto
 async def test_row_identifiers_are_a_set_of_the_present_members(storage: SqlStorage) -> None:
     group, (a, _, c) = await a_group(storage)
     async with storage.write() as work:
-        await work.groups.remove_evaluation(c, LATER)
+        await work.groups.remove_evaluations([c], LATER)
         await work.groups.save_row_identifiers(group, {a: "x", c: "y", "unknown": "z"})
     found = await stored(storage, group)
     assert [each[3] for each in memberships(found)] == ["x", None, "question"]
@@ -113,9 +113,9 @@ async def test_row_identifiers_are_a_set_of_the_present_members(storage: SqlStor
 async def test_a_group_and_its_present_members_end_at_one_time(storage: SqlStorage) -> None:
     group, (a, b, _) = await a_group(storage)
     async with storage.write() as work:
-        await work.groups.remove_evaluation(a, LATER)
+        await work.groups.remove_evaluations([a], LATER)
         await work.groups.delete(group, LATEST)
-        await work.groups.remove_evaluation(b, LATEST + timedelta(1))
+        await work.groups.remove_evaluations([b], LATEST + timedelta(1))
     deleted = await stored(storage, group)
     assert deleted.deleted_at == LATEST
     assert [member.deleted_at for member in deleted.members] == [LATER, LATEST, LATEST]

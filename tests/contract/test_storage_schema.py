@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from assay.adapters import storage as package
 from assay.adapters.storage import open_storage, schema_state, upgrade
-from assay.adapters.storage.dialects import dialect_for
+from assay.adapters.storage.dialects import BUSY_SLICE, dialect_for
 from assay.adapters.storage.schema import HEAD, VERSION_TABLE
 from assay.adapters.storage.tables import Words, metadata
 from assay.core.errors import NotConfigured, Unavailable
@@ -75,6 +75,22 @@ async def test_a_newer_database_is_left_alone(empty_url: str) -> None:
 
 async def test_two_upgrades_at_once_do_not_collide(empty_url: str) -> None:
     await asyncio.gather(*(asyncio.to_thread(asyncio.run, upgrade(empty_url)) for _ in range(2)))
+    assert await schema_state(empty_url) == "current"
+
+
+async def test_an_upgrade_waits_for_one_that_takes_longer_than_an_attempt_at_a_lock(empty_url: str) -> None:
+    dialect = dialect_for(empty_url)
+    engine = dialect.writers()
+    try:
+        async with engine.connect() as other:
+            await other.run_sync(dialect.begin_upgrade)
+            waiting = asyncio.create_task(upgrade(empty_url))
+            await asyncio.sleep(BUSY_SLICE + 0.3)
+            assert not waiting.done()
+            await other.rollback()
+        await waiting
+    finally:
+        await engine.dispose()
     assert await schema_state(empty_url) == "current"
 
 

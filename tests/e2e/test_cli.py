@@ -23,7 +23,7 @@ def _write(folder: Path, thresholds: str = "errors: '<= 0'", metric: str = "f1",
     chat = f"""
   - task_type: chat_completion
     alias: reply
-    configuration: {{model: {model}, messages: [{{role: user, content: "{{{{item.text}}}}"}}]}}"""
+    configuration: {{model: {model}, max_tokens: 2, messages: [{{role: user, content: "{{{{item.text}}}}"}}]}}"""
     path = folder / "run.yaml"
     path.write_text(f"""\
 name: sixty rows
@@ -109,6 +109,29 @@ def test_the_exit_code_tells_a_missed_threshold_from_a_wrong_file_and_from_no_se
     gone = _assay(tmp_path, "run", _write(tmp_path), ASSAY_BASE_URL=server.base_url, ASSAY_API_KEY="x")
     assert gone.returncode == 3
     assert "does not answer" in gone.stderr
+
+
+def test_a_dry_run_says_what_would_be_asked_and_a_budget_stops_and_goes_on(tmp_path: Path) -> None:
+    prices = {"ASSAY_VENDORS__FAKE__PRICES": '{"echo": {"input": 0, "output": 1000000}}'}
+    with EndpointProcess() as endpoint:
+        environment = {**fake_vendor(endpoint.url), **prices}
+        path = _write(tmp_path, model="fake/echo")
+        with running_server(tmp_path / "data", **environment) as server:
+            there = ("--base-url", server.base_url, "--api-key", server.api_key)
+            dry = _assay(tmp_path, "run", path, "--dry-run", *there)
+            asked = len(endpoint.calls())
+            stopped = _assay(tmp_path, "run", path, "--max-cost", "60", *there)
+            evaluation = stopped.stdout.split()[-1]
+            shown = _assay(tmp_path, "evaluations", "show", evaluation, *there)
+            resumed = _assay(tmp_path, "evaluations", "resume", evaluation, "--max-cost", "1000000", *there)
+
+    assert (dry.returncode, asked) == (0, 0)
+    assert "60 items; nothing was called" in dry.stdout
+    assert "fake/echo" in dry.stdout
+    assert stopped.returncode == 3
+    assert "Stopped at max_cost 60" in stopped.stderr
+    assert "calls cost $" in shown.stdout
+    assert "is completed" in resumed.stdout
 
 
 def test_a_run_goes_on_when_the_server_is_killed_and_started_again(tmp_path: Path) -> None:

@@ -22,8 +22,6 @@ LATENCY = 0.1
 CONCURRENCY = 40
 STORED_WITHIN = 0.5
 """Seconds after which an answer must have been stored, so that no kill makes it be asked for again."""
-NOTED_WITHIN = 0.3
-"""Seconds after a kill in which the endpoint may still note what the killed server had sent."""
 
 LENGTH = "def length(answer):\n    return len(answer)\n"
 
@@ -111,19 +109,22 @@ class ProgressWatch(threading.Thread):
         self.join(10)
 
 
+def life_of(call: Call) -> int:
+    """Which life of the server made a call, from 1: what a killed one had sent may be noted after its death."""
+    return int(call.key)
+
+
 def repeated_without_need(calls: list[Call], kills: list[float]) -> list[tuple[str, float]]:
-    """Calls that were made again though their answer was older than STORED_WITHIN at the kill between the two."""
-    by_message: dict[str, list[float]] = defaultdict(list)
-    for call in calls:
-        by_message[call.message].append(call.at)
+    """Calls that were made again by the same life of the server, or by a later one though their answer was older
+    than STORED_WITHIN when the life that made them was killed. `kills` are the ends of the lives, in order."""
     needless = []
-    for message, times in by_message.items():
-        for before, after in itertools.pairwise(sorted(times)):
-            answered = before + LATENCY
-            # What a killed server had sent may be noted a moment after its death; no other server is up so soon.
-            between = [kill for kill in kills if before - NOTED_WITHIN <= kill <= after]
-            if not between or between[0] - answered > STORED_WITHIN:
-                needless.append((message, between[0] - answered if between else 0.0))
+    for before, after in _pairs(calls):
+        if life_of(before) == life_of(after):
+            needless.append((before.message, 0.0))
+            continue
+        had = kills[life_of(before) - 1] - (before.at + LATENCY)
+        if had > STORED_WITHIN:
+            needless.append((before.message, had))
     return needless
 
 
@@ -167,10 +168,10 @@ def test_five_kills_in_one_run_lose_and_repeat_nothing(server: ServerProcess, en
     calls = endpoint.calls()
     assert {call.message for call in calls} == {f"question {place} of {ITEMS}" for place in range(ITEMS)}
     assert repeated_without_need(calls, kills) == []
-    lost = sum(kill - LATENCY - STORED_WITHIN <= call.at <= kill for kill in kills for call in calls)
-    assert len(calls) - ITEMS <= lost
-    for restart, next_kill in zip(restarts, [*kills[1:], time.time()], strict=True):
-        later = [call.at for call in calls if restart <= call.at <= next_kill]
+    killed = [(kills[life_of(call) - 1], call.at) for call in calls if life_of(call) <= KILLS]
+    assert len(calls) - ITEMS <= sum(at >= kill - LATENCY - STORED_WITHIN for kill, at in killed)
+    for life, restart in enumerate(restarts, 2):
+        later = [call.at for call in calls if life_of(call) == life]
         if later:
             assert later[0] - restart < 10
 
@@ -208,11 +209,12 @@ def test_a_polite_end_stores_what_is_done_and_goes_on_at_the_next_start(
 
 
 def _pairs(calls: list[Call]) -> Iterator[tuple[Call, Call]]:
+    """Calls with the same message, each with the one after it; later lives come after earlier ones."""
     by_message: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         by_message[call.message].append(call)
     for same in by_message.values():
-        yield from itertools.pairwise(same)
+        yield from itertools.pairwise(sorted(same, key=lambda call: (life_of(call), call.at)))
 
 
 def test_a_cancelled_evaluation_stops_calling_and_stays_stopped(

@@ -120,8 +120,8 @@ def groups_of(server: ServerProcess, query: str = "") -> list[str]:
     return [group["id"] for group in page["items"]]
 
 
-def check_serves(folder: Path, url: str) -> None:
-    """A server starts on the database and finds what was there before."""
+def check_serves(folder: Path, url: str) -> str:
+    """A server starts on the database and finds what was there before; what it said."""
     server = ServerProcess(folder / "data", arguments=("--database-url", url))
     try:
         server.start()
@@ -129,6 +129,7 @@ def check_serves(folder: Path, url: str) -> None:
         assert groups_of(server, "?include_deleted=true") == ["here", "gone"]
     finally:
         server.stop()
+    return server.log
 
 
 def test_a_server_tells_how_to_upgrade_an_older_shared_database(tmp_path: Path) -> None:
@@ -144,10 +145,12 @@ def test_a_server_tells_how_to_upgrade_an_older_shared_database(tmp_path: Path) 
     check_serves(tmp_path, url)
 
 
-def test_a_server_upgrades_its_own_older_file(tmp_path: Path) -> None:
+def test_a_server_upgrades_its_own_older_file_and_says_so_once(tmp_path: Path) -> None:
     url = sqlite(tmp_path)
     make_first_schema(url)
-    check_serves(tmp_path, url)
+    said = "the database was of an older Assay; its schema is up to date now"
+    assert check_serves(tmp_path, url).count(said) == 1
+    assert check_serves(tmp_path, url).count(said) == 1, "the log goes on"
     assert asyncio.run(schema_state(url)) == "current"
 
 

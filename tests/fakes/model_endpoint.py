@@ -5,7 +5,9 @@ It runs inside a test's loop (`FakeEndpoint`) or as a process of its own (`Endpo
 
 Answers: the assistant says what the last user message said. A message that begins with `!` asks for a failure
 of its own, whatever the script says: `!status 400`, `!hang`, `!reset`, `!html`, `!tool_calls` and the other
-words of `KINDS`. Control: `GET /_calls`, `POST /_script` (a list of steps), `POST /_latency`, `POST /_reset`.
+words of `KINDS`. What stands in `[[...]]` in a conversation is answered in turn, see `judge_answers`. A request
+with `"stream": true` is answered word by word (`tests.fakes.model_streams`).
+Control: `GET /_calls`, `POST /_script` (a list of steps), `POST /_latency`, `POST /_gap`, `POST /_reset`.
 """
 
 import argparse
@@ -26,6 +28,9 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from tests.fakes import model_streams
+from tests.fakes.judge_answers import Directed, directed, refuses_shape
+
 KINDS = frozenset(
     {
         "ok",
@@ -42,14 +47,22 @@ KINDS = frozenset(
         "tool_calls",
         "json",
         "close",
+        "stream",
+        "stream_breaks",
+        "stream_errs",
+        "stream_fails",
+        "stream_stalls",
     }
 )
 """`ok` answers; `close` answers and closes the connection; `huge` sends `size` bytes of a declared body and
-`huge_chunked` of an undeclared one; `json` sends `body` as it is with status 200."""
+`huge_chunked` of an undeclared one; `json` sends `body` as it is with status 200; `stream` streams the lines of
+`body` as they are. Half-way through a stream `stream_breaks` drops the connection, `stream_errs` sends an error
+and ends, `stream_stalls` falls silent; `stream_fails` sends an error as its first record."""
 
 _HUGE = 1 << 30
 _PIECE = b"x" * 65536
 _JSON = b"application/json"
+_BEARER = b"\r\nauthorization: bearer "
 
 
 @dataclass(slots=True)
@@ -71,12 +84,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message."""
+    """One request that reached the endpoint: when (Unix time), where, a hash of its body, its last message, and
+    the key that it carried."""
 
     at: float
     path: str
     body_hash: str
     message: str
+    key: str = ""
 
 
 class FakeEndpoint:
@@ -84,10 +99,12 @@ class FakeEndpoint:
 
     def __init__(self, *, latency: float = 0.0, steps: Sequence[Step] = ()) -> None:
         self.latency = latency
+        self.gap = 0.0
         self.steps: deque[Step] = deque(steps)
         self.calls: list[Call] = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self.hung_up = 0
         self.connections = 0
         self.bytes_sent = 0
         self.last_head = b""
@@ -159,11 +176,14 @@ class FakeEndpoint:
         if path == "/_calls":
             since = float(parse_qs(query).get("since", ["0"])[0])
             calls = [call for call in self.calls if call.at >= since]
-            return _response(200, orjson.dumps({"count": len(calls), "calls": calls}))
+            shown = {"count": len(calls), "calls": calls, "hung_up": self.hung_up, "in_flight": self.in_flight}
+            return _response(200, orjson.dumps(shown))
         if method == b"POST" and path == "/_script":
             self.script(*(Step(**step) for step in orjson.loads(body)))
         elif method == b"POST" and path == "/_latency":
             self.latency = float(orjson.loads(body))
+        elif method == b"POST" and path == "/_gap":
+            self.gap = float(orjson.loads(body))
         elif method == b"POST" and path == "/_reset":
             self.reset()
         else:
@@ -201,6 +221,7 @@ class _Connection(asyncio.Protocol):
         if self._busy:
             self._busy = False
             self._endpoint.in_flight -= 1
+            self._endpoint.hung_up += 1
 
     def pause_writing(self) -> None:
         self._drained.clear()
@@ -248,7 +269,7 @@ class _Connection(asyncio.Protocol):
             request = None
         message = _last_message(request)
         digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-        endpoint.calls.append(Call(time.time(), target, digest, message[:200]))
+        endpoint.calls.append(Call(time.time(), target, digest, message[:200], _key(head)))
         step = _own_step(message) if message.startswith("!") else endpoint.next_step()
         seconds = endpoint.latency if step is None or step.seconds is None else step.seconds
         if seconds > 0:
@@ -261,6 +282,9 @@ class _Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        if _is_streamed(step, target, request):
+            self._pouring = asyncio.ensure_future(self._stream(step, target, request, message))
+            return
         if step is None or step.kind in ("ok", "close"):
             transport.write(_answer(target, request, message))
             if step is not None and step.kind == "close":
@@ -268,6 +292,7 @@ class _Connection(asyncio.Protocol):
         elif step.kind == "hang":
             return
         elif step.kind == "reset":
+            self._rest()
             transport.abort()
             return
         elif step.kind in ("huge", "huge_chunked"):
@@ -277,10 +302,52 @@ class _Connection(asyncio.Protocol):
             transport.write(_scripted(step, request, self._endpoint.last_head))
             if step.kind == "truncated":
                 transport.close()
+        self._rest()
+
+    def _rest(self) -> None:
         self._busy = False
         self._endpoint.in_flight -= 1
         if self._buffer:
             self._read_request()
+
+    async def _stream(self, step: Step | None, target: str, request: Any, message: str) -> None:
+        """The records of a stream, each a chunk of the transfer coding, with a gap between them."""
+        kind = "ok" if step is None else step.kind
+        path = target.partition("?")[0]
+        tool = _tool_name(request) if kind == "tool_calls" else None
+        records = step.body if step is not None and kind == "stream" else None
+        sent = (
+            [record.encode() for record in records] if records else model_streams.records(path, request, message, tool)
+        )
+        half = sent[: max(1, len(sent) // 2)]
+        if kind == "stream_fails":
+            sent = [model_streams.error_record(path)]
+        elif kind == "stream_errs":
+            sent = [*half, model_streams.error_record(path)]
+        elif kind in ("stream_breaks", "stream_stalls"):
+            sent = half
+        self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n")
+        self._write(b"transfer-encoding: chunked\r\n\r\n")
+        gap = self._endpoint.gap
+        for position, record in enumerate(sent):
+            if position:
+                await asyncio.sleep(gap)
+            if self._transport is None:
+                return
+            self._write(b"%x\r\n%b\r\n" % (len(record), record))
+        if kind == "stream_stalls":
+            return
+        if kind == "stream_breaks":
+            self._transport.close()
+            self._rest()
+            return
+        self._write(b"0\r\n\r\n")
+        self._rest()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+            self._endpoint.bytes_sent += len(data)
 
     async def _pour(self, step: Step) -> None:
         chunked = step.kind == "huge_chunked"
@@ -300,12 +367,33 @@ class _Connection(asyncio.Protocol):
         self.abort()
 
 
+def _is_streamed(step: Step | None, target: str, request: Any) -> bool:
+    if not isinstance(request, dict) or request.get("stream") is not True:
+        return False
+    path = target.partition("?")[0]
+    streams = path.endswith(("/chat/completions", "/completions", "/messages"))
+    kind = "ok" if step is None else step.kind
+    return streams and (kind in ("ok", "tool_calls") or kind.startswith("stream"))
+
+
+def _tool_name(request: Any) -> str:
+    if isinstance(request, dict) and request.get("tools"):
+        tool = request["tools"][0]
+        return str(tool.get("name") or tool["function"]["name"])
+    return "lookup"
+
+
 def _own_step(message: str) -> Step | None:
     words = message[1:].split()
     if not words or words[0] not in KINDS:
         return None
     status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 500
     return Step(words[0], status=status)
+
+
+def _key(head: bytes) -> str:
+    start = head.lower().find(_BEARER)
+    return "" if start < 0 else head[start + len(_BEARER) :].split(b"\r\n", 1)[0].decode("latin-1").strip()
 
 
 def _last_message(request: Any) -> str:
@@ -315,6 +403,8 @@ def _last_message(request: Any) -> str:
     messages = request.get("messages")
     if not isinstance(messages, list):
         prompt = request.get("prompt")
+        if isinstance(prompt, list):
+            prompt = " ".join(part for part in prompt if isinstance(part, str))
         return prompt if isinstance(prompt, str) else ""
     for message in reversed(messages):
         if isinstance(message, dict) and message.get("role") == "user":
@@ -343,6 +433,11 @@ def _response(status: int, body: bytes, content_type: bytes = _JSON, headers: Ma
 
 
 def _answer(target: str, request: Any, message: str) -> bytes:
+    wanted = directed(request)
+    if wanted is not None:
+        if refuses_shape(wanted, request):
+            return _response(400, b'{"error":{"message":"response_format is not supported"}}')
+        return _response(200, orjson.dumps(_directed_body(target, request, wanted)))
     text = orjson.dumps(message)
     tokens = len(message) // 4 + 1
     path = target.partition("?")[0]
@@ -365,7 +460,30 @@ def _answer(target: str, request: Any, message: str) -> bytes:
             b'"stop_sequence":null,"content":[{"type":"text","text":%b}],"usage":{"input_tokens":%d,"output_tokens":%d}}'
             % (text, tokens, tokens),
         )
+    if path.endswith("/completions"):
+        usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 2 * tokens}
+        choice = {"index": 0, "text": message, "logprobs": None, "finish_reason": "stop"}
+        head = {"id": "cmpl-fake", "object": "text_completion", "created": 1700000000, "model": "fake"}
+        return _response(200, orjson.dumps({**head, "choices": [choice], "usage": usage}))
+    if path.endswith("/models"):
+        return _response(200, orjson.dumps({"object": "list", "data": [{"id": "echo"}, {"id": "org/large:7b"}]}))
     return _response(200, orjson.dumps({"path": path, "received": request}))
+
+
+def _directed_body(target: str, request: Any, wanted: Directed) -> dict[str, Any]:
+    tokens = {"prompt": 10, "completion": 3}
+    if target.partition("?")[0].endswith("/messages"):
+        block: dict[str, Any] = {"type": "text", "text": wanted.text}
+        if request.get("tools"):
+            block = {"type": "tool_use", "id": "t", "name": request["tools"][0]["name"], "input": wanted.value}
+        stop = {"length": "max_tokens", "content_filter": "refusal"}.get(wanted.finish, "end_turn")
+        usage = {"input_tokens": tokens["prompt"], "output_tokens": tokens["completion"]}
+        return {"type": "message", "role": "assistant", "content": [block], "stop_reason": stop, "usage": usage}
+    message = {"role": "assistant", "content": wanted.text, "refusal": wanted.refusal}
+    return {
+        "choices": [{"index": 0, "finish_reason": wanted.finish, "message": message}],
+        "usage": {"prompt_tokens": tokens["prompt"], "completion_tokens": tokens["completion"]},
+    }
 
 
 def _scripted(step: Step, request: Any, head: bytes) -> bytes:
@@ -388,11 +506,8 @@ def _scripted(step: Step, request: Any, head: bytes) -> bytes:
         return _response(200, b'{"id":"x","object":"chat.completion","created":1,"model":"fake","choices":[]}')
     if step.kind == "truncated":
         return b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{"choices"'
-    name = "lookup"
-    if isinstance(request, dict) and request.get("tools"):
-        tool = request["tools"][0]
-        name = tool.get("name") or tool["function"]["name"]
-    call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": '{"q":"x"}'}}
+    function = {"name": _tool_name(request), "arguments": '{"q":"x"}'}
+    call = {"id": "call_1", "type": "function", "function": function}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     return _response(200, orjson.dumps({"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}))
 
@@ -441,6 +556,20 @@ class EndpointProcess:
     def set_latency(self, seconds: float) -> None:
         """Change the latency of calls from now on."""
         self._control("/_latency", seconds)
+
+    def set_gap(self, seconds: float) -> None:
+        """Change the time between the records of streams from now on."""
+        self._control("/_gap", seconds)
+
+    @property
+    def hung_up(self) -> int:
+        """How many calls ended because the other side closed the connection."""
+        return int(self._control("/_calls")["hung_up"])
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being answered."""
+        return int(self._control("/_calls")["in_flight"])
 
     def reset(self) -> None:
         """Forget the calls and the steps that are left."""

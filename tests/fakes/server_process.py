@@ -31,11 +31,17 @@ def clean_environment(home: Path, **variables: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", **variables}
 
 
+LIFE = "LIFE_OF_THE_SERVER"
+"""The variable that numbers the lives of a server that is started again and again."""
+
+
 def fake_vendor(base_url: str, name: str = "FAKE") -> dict[str, str]:
-    """The environment that gives a server a vendor without a key at `base_url`."""
+    """The environment that gives a server a vendor at `base_url`. The key that it shows there is the number of its
+    life, so that the endpoint's record tells which life made a call, however late it came."""
     return {
         f"ASSAY_VENDORS__{name}__BASE_URL": base_url,
         f"ASSAY_VENDORS__{name}__API_KEY_REQUIRED": "false",
+        f"ASSAY_VENDORS__{name}__API_KEY_ENV": LIFE,
     }
 
 
@@ -57,6 +63,7 @@ class ServerProcess:
     arguments: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    lives: int = 0
     started_at: float = 0.0
     killed_at: float = 0.0
     family: dict[tuple[int, float], psutil.Process] = field(default_factory=dict)
@@ -83,6 +90,7 @@ class ServerProcess:
         home = self.data_dir.with_name(self.data_dir.name + ".home")
         home.mkdir(parents=True, exist_ok=True)
         command = [str(ASSAY), "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        self.lives += 1
         self.started_at = time.time()
         begun = time.monotonic()
         with self.log_path.open("ab") as log:
@@ -91,7 +99,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=clean_environment(home, **self.environment),
+                env=clean_environment(home, **{LIFE: str(self.lives), **self.environment}),
                 cwd=home,
                 start_new_session=True,
             )

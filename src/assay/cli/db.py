@@ -18,7 +18,7 @@ def _group() -> None:
 
 @db.command()
 def upgrade(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
-    """Bring the schema up to date. A server does it too when it starts."""
+    """Bring the schema up to date. A server does so itself for SQLite; for PostgreSQL it asks for this."""
     from assay import bootstrap
     from assay.core.errors import AssayError
 

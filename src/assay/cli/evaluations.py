@@ -1,4 +1,4 @@
-"""`assay evaluations`: look at evaluations on a server, and cancel one."""
+"""`assay evaluations`: look at evaluations on a server, cancel one, let one go on."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from assay.cli.connection import Target, connect
 from assay.cli.options import AccountId, ApiKey, BaseUrl, DataDir
 
-evaluations = typer.Typer(help="Show, list and cancel evaluations.", no_args_is_help=True)
+evaluations = typer.Typer(help="Show, list, cancel and resume evaluations.", no_args_is_help=True)
 
 EvaluationId = Annotated[str, typer.Argument(metavar="ID", help="The evaluation's id.")]
 
@@ -59,3 +59,24 @@ def cancel(
     with connect(Target(base_url, api_key, account, data_dir)) as client:
         evaluation = client.post(f"/v5/evaluations/{evaluation_id}/cancel")
     typer.echo(f"{evaluation['id']} is {evaluation['status']}: {evaluation.get('status_reason') or 'finished before'}")
+
+
+@evaluations.command()
+def resume(
+    evaluation_id: EvaluationId,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that its calls may cost in all.")] = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    account: AccountId = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Let a stopped evaluation go on with what has no result yet, and show its numbers."""
+    from assay.cli.progress import watch
+    from assay.cli.report import make_console, print_evaluation
+
+    with connect(Target(base_url, api_key, account, data_dir)) as client:
+        body = {} if max_cost is None else {"max_cost": max_cost}
+        name = client.post(f"/v5/evaluations/{evaluation_id}/resume", body)["name"]
+        evaluation = watch(client, evaluation_id, make_console(stderr=True), name)
+        aggregates = client.get(f"/v5/evaluations/{evaluation_id}/aggregates")
+    print_evaluation(evaluation, aggregates)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 NOTHING = "-"
+MOST_SHARES = 5
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
@@ -74,13 +75,18 @@ def task_table(aggregates: Mapping[str, Any]) -> "Table":
 
 
 def _centre(one: Mapping[str, Any]) -> tuple[str, str]:
-    """The mean and interval, or how often each value came when the values are no numbers."""
+    """The mean and interval; when the values are no numbers, each value's share and its interval, a line each."""
     values: Mapping[str, int] | None = one.get("values")
     if one.get("mean") is None and values:
-        most = sorted(values.items(), key=lambda pair: -pair[1])[:3]
+        shares: Mapping[str, Any] = one.get("shares") or {}
+        most = sorted(values.items(), key=lambda pair: -pair[1])[:MOST_SHARES]
         rest = len(values) - len(most)
-        shown = ", ".join(f"{plain(_short(value))} {count}" for value, count in most)
-        return NOTHING, shown + (f", {rest} more" if rest else "")
+        lines = [
+            (f"{plain(_short(value))} {number((shares.get(value) or {}).get('share'))}", shares.get(value))
+            for value, _ in most
+        ]
+        means = [line for line, _ in lines] + ([f"{rest} more"] if rest else [])
+        return "\n".join(means), "\n".join(interval((share or {}).get("interval")) for _, share in lines)
     return number(one.get("mean")), interval(one.get("interval"))
 
 
@@ -140,7 +146,51 @@ def summary(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> str
     failed = f", {found['failed']:.0f} of them with errors" if found["failed"] else ""
     took = aggregates.get("seconds")
     elapsed = f", in {duration(took)}" if took is not None else ""
-    return f"Evaluation {evaluation['id']}: {found['items']:.0f} items{failed}{elapsed}"
+    cost = aggregates.get("cost")
+    spent = f", its calls cost {dollars(cost)}" if cost is not None else ""
+    return f"Evaluation {evaluation['id']}: {found['items']:.0f} items{failed}{elapsed}{spent}"
+
+
+def dollars(amount: float | None) -> str:
+    """US dollars with two decimals, or two significant digits when they are less than ten cents."""
+    if amount is None:
+        return NOTHING
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
+
+
+def print_estimate(estimate: Mapping[str, Any]) -> None:
+    """What an evaluation would ask of models and what that would cost."""
+    console = make_console()
+    table = make_table("task", "model", "calls", "cached", "prompt", "answers", "at most", "cost", "at most", texts=2)
+    total = {"alias": "total", "model": "", **estimate["total"]}
+    for one in [*estimate["tasks"], *([total] if len(estimate["tasks"]) > 1 else [])]:
+        tokens = ("prompt_tokens", "completion_tokens", "completion_tokens_at_most")
+        shown = (NOTHING if one[name] is None else f"{one[name]:,}" for name in ("calls", "cached_calls", *tokens))
+        table.add_row(
+            plain(one["alias"]), plain(one["model"]), *shown, dollars(one["cost"]), dollars(one["cost_at_most"])
+        )
+    seen = estimate["sampled"]
+    looked = "" if seen == estimate["items"] else f" (reckoned from {seen:,} of them)"
+    console.print(f"{estimate['items']:,} items{looked}; nothing was called", markup=False)
+    if not estimate["tasks"]:
+        console.print("no task calls a model by itself", markup=False)
+        return
+    console.print(table)
+    for line in _estimate_notes(estimate):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _estimate_notes(estimate: Mapping[str, Any]) -> list[str]:
+    """How sure the figures are, and what would make them surer."""
+    notes = ["Prompt tokens are reckoned from characters; answers by this account's past calls of the model."]
+    if any(one["completion_tokens"] is None for one in estimate["tasks"]):
+        notes.append("Too few past calls to expect answers from: run a few items first, or set max_tokens.")
+    notes.extend(
+        f'No price is set for {model}: set input and output of [vendors.{vendor}.prices."{name}"] in assay.toml.'
+        for model in estimate["unpriced"]
+        for vendor, _, name in [model.partition("/")]
+    )
+    return notes
 
 
 def print_evaluations(found: Sequence[Mapping[str, Any]], total: int) -> None:

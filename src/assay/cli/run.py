@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _THE_FILES_FAULT = frozenset({400, 413, 422})
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - each is an option
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A run file: YAML or JSON.")],
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
@@ -28,12 +28,15 @@ def run(
     data_dir: DataDir = None,
     junit: Annotated[Path | None, typer.Option(help="Write the thresholds as JUnit XML here.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write every item with its results here, as JSONL.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that the calls may cost.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask and cost; run nothing.")] = False,
 ) -> None:
     """Run an evaluation from a file, show its numbers and check its thresholds.
 
     Exits 0, or 1 when a threshold is missed, 2 when the file is wrong, 3 when it could not run.
     """
     from assay.cli.documents import UnreadableFile
+    from assay.cli.report import print_estimate
     from assay.cli.runfile import read_run_file
 
     for target in (junit, output):
@@ -43,7 +46,11 @@ def run(
         run_file = read_run_file(file)
     except UnreadableFile as error:
         fail(WRONG, str(error))
+    run_file = run_file.under(max_cost=max_cost)
     with connect(Target(base_url, api_key, account, data_dir)) as client:
+        if dry_run:
+            print_estimate(ask(client, run_file, "/v5/evaluations/estimate"))
+            return
         evaluation, aggregates = _evaluate(client, run_file)
         if output is not None:
             write_items(client, evaluation["id"], output)
@@ -52,10 +59,15 @@ def run(
 
 def create(client: "Client", run_file: "RunFile") -> dict[str, Any]:
     """Create the evaluation; what the server finds wrong is said with the file's own lines, and ends with 2."""
+    return ask(client, run_file, "/v5/evaluations")
+
+
+def ask(client: "Client", run_file: "RunFile", path: str) -> dict[str, Any]:
+    """Send the evaluation somewhere; the answer. A refusal ends the program, see `create`."""
     from assay.cli.client import Refused
 
     try:
-        evaluation: dict[str, Any] = client.post("/v5/evaluations", run_file.evaluation)
+        evaluation: dict[str, Any] = client.post(path, run_file.evaluation)
     except Refused as error:
         if error.status not in _THE_FILES_FAULT:
             raise

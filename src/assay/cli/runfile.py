@@ -3,7 +3,7 @@
 import ast
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from assay.cli.documents import Document, Keys, UnreadableFile, load, read_text
 from assay.cli.rows import read_rows
 from assay.cli.thresholds import EVALUATION_QUANTITIES, TASK_QUANTITIES, Threshold, parse_condition
 
-KEYS = ("name", "description", "tags", "metadata", "data", "tasks", "thresholds")
+KEYS = ("name", "description", "tags", "metadata", "data", "tasks", "cache", "max_cost", "thresholds")
+CACHE_MODES = ("auto", "on", "read", "off")
 TASK_KEYS = ("task_type", "alias", "configuration")
 
 
@@ -29,6 +30,11 @@ class RunFile:
     def name(self) -> str:
         """The evaluation's name."""
         return str(self.evaluation["name"])
+
+    def under(self, **given: Any) -> "RunFile":
+        """The run file with some of the evaluation's keys given elsewhere; None: not given."""
+        changed = {key: value for key, value in given.items() if value is not None}
+        return replace(self, evaluation={**self.evaluation, **changed}) if changed else self
 
     def explain(self, loc: Sequence[Any], message: str) -> str:
         """A problem that the server found at a path of the request, said with the file and line it came from."""
@@ -54,7 +60,9 @@ def read_run_file(path: Path) -> RunFile:
     rows, rows_path, row_lines = _rows(document, content["data"])
     tasks = [_task(document, index, task) for index, task in enumerate(content["tasks"])]
     evaluation = {
-        key: content[key] for key in ("name", "description", "tags", "metadata") if content.get(key) is not None
+        key: content[key]
+        for key in ("name", "description", "tags", "metadata", "cache", "max_cost")
+        if content.get(key) is not None
     }
     return RunFile(
         document,
@@ -72,6 +80,11 @@ def _check_types(document: Document, content: Mapping[str, Any]) -> None:
         value = content.get(key)
         if value is not None and not isinstance(value, kind):
             raise document.wrong((key,), f"must be {words[kind]}")
+    cache, max_cost = content.get("cache"), content.get("max_cost")
+    if cache is not None and cache not in CACHE_MODES:
+        raise document.wrong(("cache",), f"must be one of {', '.join(CACHE_MODES)} (off and on in quotes)")
+    if max_cost is not None and (isinstance(max_cost, bool) or not isinstance(max_cost, int | float) or max_cost <= 0):
+        raise document.wrong(("max_cost",), "must be a number of US dollars above 0")
     for index, tag in enumerate(content.get("tags") or []):
         if not isinstance(tag, str):
             raise document.wrong(("tags", index), "a tag must be text: put it in quotes")

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from assay.core.endpoints import read_endpoint
 from assay.core.errors import InvalidInput, Problem
 from assay.core.identity import Identity
 
@@ -38,7 +39,10 @@ class ApplicationSpec:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationVariant:
-    """One configuration of an application. `configuration` is kept as it was given."""
+    """One configuration of an application. `configuration` is kept as it was given.
+
+    Its member `endpoint`, where there is one, says where the application answers; see `core.endpoints`.
+    """
 
     id: str
     seq: int
@@ -64,7 +68,7 @@ _NODE_TEXTS = ("id", "application_node_schema_id")
 def check_configuration(version: VariantVersion, configuration: Mapping[str, Any], loc: Loc) -> None:
     """Raise InvalidInput, with places under `loc`, for a configuration that its version cannot have.
 
-    Keys that the version does not know are let be.
+    Keys that the version does not know are let be. `endpoint` is Assay's own, for versions that can be called.
     """
     problems: list[Problem] = []
     metadata = configuration.get("metadata")
@@ -74,8 +78,20 @@ def check_configuration(version: VariantVersion, configuration: Mapping[str, Any
         problems += _graph_problems(configuration, loc)
     if version is VariantVersion.AGENTS_SERVICE:
         problems += _agent_problems(configuration, loc)
+    if configuration.get("endpoint") is not None:
+        problems += _endpoint_problems(version, configuration["endpoint"], (*loc, "endpoint"))
     if problems:
         raise InvalidInput(problems)
+
+
+def _endpoint_problems(version: VariantVersion, endpoint: Any, loc: Loc) -> list[Problem]:
+    if version is VariantVersion.OFFLINE:
+        return [Problem(loc, "is not for an OFFLINE variant, whose outputs are uploaded; use V0", "invalid_endpoint")]
+    try:
+        read_endpoint(endpoint, loc)
+    except InvalidInput as invalid:
+        return list(invalid.problems)
+    return []
 
 
 def _graph_problems(configuration: Mapping[str, Any], loc: Loc) -> list[Problem]:

@@ -119,6 +119,8 @@ def _parse_filter(raw: Any, loc: tuple[str | int, ...], problems: list[Problem])
         problems.append(Problem((*loc, "operator"), f"unknown operator; there are: {choices}", kind, shown))
     if "value" not in raw:
         problems.append(Problem((*loc, "value"), "the value to compare with is missing", "missing"))
+    if raw.get("object") not in (None, "metadata_filter"):
+        problems.append(Problem((*loc, "object"), "must be metadata_filter, or left out", "enum"))
     if len(problems) > known or not isinstance(key, str):
         return None
     chosen = Operator(str(operator))

@@ -150,6 +150,18 @@ def _placeholders(text: str) -> Iterator[tuple[int, str, int]]:
         end = close + 2
 
 
+def template_parts(text: str) -> list[tuple[str, str | None]]:
+    """A template as pairs of a literal and the locator after it; the last pair's locator is None.
+
+    What is no placeholder is literal, as in `parse_template`; columns are not looked at."""
+    parts: list[tuple[str, str | None]] = []
+    end = 0
+    for start, path, stop in _placeholders(text):
+        parts.append((text[end:start], PREFIX + path))
+        end = stop
+    return [*parts, (text[end:], None)]
+
+
 class UnknownColumn(Exception):
     """A placeholder or a required locator names no column of the evaluation; `locator` is what was written."""
 

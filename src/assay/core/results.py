@@ -1,9 +1,13 @@
 """What a task left for an item: a value or an error, and what it cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
+
+from assay.core.spans import NewSpan, Span
+
+Amount = TypeVar("Amount", int, float)
 
 JSON = Any
 """A JSON value: None, bool, int, float (finite), str, list or dict of JSON values."""
@@ -44,13 +48,30 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds."""
+    """What producing a value cost. Tokens are None where the endpoint did not say; latency in seconds; `cost` in
+    US dollars, None where no price is set. An answer from the cache has its tokens and costs nothing."""
 
     latency: float = 0.0
     attempts: int = 1
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached: bool = False
+    cost: float | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """What two calls cost together: everything adds up. What one of them does not say counts nothing."""
+        return Usage(
+            self.latency + other.latency,
+            self.attempts + other.attempts,
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            self.cached and other.cached,
+            _sum(self.cost, other.cost),
+        )
+
+
+def _sum(one: Amount | None, other: Amount | None) -> Amount | None:
+    return other if one is None else one if other is None else one + other
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,8 @@ class Outcome:
 
     `columns` are further named values (a custom function's `outputs`); `detail` is kept with the result
     for a reader (the raw text of an unreadable answer, the sandbox in force) and never aggregated. `skipped`:
-    the task did not apply to the item, and there is neither value nor error.
+    the task did not apply to the item, and there is neither value nor error. `spans` are a trace of how the value
+    came about, with ids of their own (see `core.application_spans.read_spans`).
     """
 
     value: JSON = None
@@ -68,6 +90,7 @@ class Outcome:
     columns: Mapping[str, "JSON"] = field(default_factory=dict)
     detail: Mapping[str, "JSON"] | None = None
     skipped: bool = False
+    spans: Sequence[NewSpan] = ()
 
     @classmethod
     def failed(
@@ -89,7 +112,8 @@ class Result:
     """One stored result: the value or error of `alias` on the item `item_seq` of `evaluation_seq`.
 
     Keyed by (evaluation_seq, item_seq, alias), first write wins. `value` is None unless completed or
-    prefilled. A custom function's extra output columns are results of their own.
+    prefilled. A custom function's extra output columns are results of their own. `spans` are stored with the
+    result and not read back with it; `detail` has their `trace_id`.
     """
 
     evaluation_seq: int
@@ -100,6 +124,7 @@ class Result:
     error: TaskError | None = None
     usage: Usage | None = None
     detail: Mapping[str, JSON] | None = None
+    spans: Sequence[Span] = ()
 
     @property
     def number(self) -> float | None:

@@ -8,10 +8,27 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, ResultCounts
+from assay.core.applications import ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
-from assay.core.paging import NumberedPage, Slice
+from assay.core.paging import NumberedPage, Page, PageRequest, Slice
 from assay.core.test_case_results import TestCaseResult
+from assay.ports.catalogue import Catalogue
+
+
+class VariantCatalogue(Catalogue[ApplicationVariant], Protocol):
+    """The application variants, which are also listed by cursor."""
+
+    async def page(
+        self,
+        account_id: str,
+        page: PageRequest,
+        *,
+        include_archived: bool = False,
+        application_spec_id: str | None = None,
+    ) -> Page[ApplicationVariant]:
+        """A page of the account's variants, of one spec where it is named. Orders: created_at, name, id."""
+        ...
 
 
 class ApplicationEvaluationRepository(Protocol):
@@ -50,8 +67,8 @@ class ApplicationEvaluationRepository(Protocol):
         """Link datasets that are not linked yet; `evaluation.datasets` are those that are."""
         ...
 
-    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
-        """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
+    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> Sequence[str]:
+        """Archive the evaluations with a setup that use the dataset, and their items, under one time; their ids."""
         ...
 
     async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import TaskError, Usage
 
 
@@ -23,6 +24,21 @@ class ModelReply:
     usage: Usage = field(default_factory=Usage)
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerShape:
+    """What an answer must look like: a JSON Schema whose root is an object, and a name for it. `strict` is
+    passed to endpoints that know the word; None: it is not."""
+
+    name: str
+    schema: Mapping[str, Any]
+    strict: bool | None = None
+
+    def call(self, model: str, request: Mapping[str, Any]) -> ModelCall:
+        """A call that asks for an answer of this shape."""
+        shape = {"name": self.name, "schema": self.schema, "strict": self.strict}
+        return ModelCall(model, {**request, "answer_shape": shape}, "ask")
+
+
 class Models(Protocol):
     """Calls models over the vendors that are configured, within each vendor's limits."""
 
@@ -33,6 +49,12 @@ class Models(Protocol):
 
     async def chat(self, model: str, request: Mapping[str, Any]) -> ModelReply:
         """One chat completion. `request` is OpenAI's chat body without `model` and `stream`."""
+        ...
+
+    async def ask(self, model: str, request: Mapping[str, Any], shape: AnswerShape) -> ModelReply:
+        """One chat completion as `chat`, whose text the endpoint itself holds to a shape where it can (the
+        vendor's setting `structured_output`). Where it cannot, the request goes without; an endpoint that
+        refuses the shape is asked without it, and not again with it. Nothing is promised: check the text."""
         ...
 
     async def infer(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.datasets import Dataset, DatasetItem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.evaluations import Evaluation, Item
@@ -27,8 +27,14 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class ResultTotals:
     attempts: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: float | None = None
+    """US dollars; None where no result's price is known."""
     error_types: Mapping[str, int] | None = None
     sandboxes: tuple[str, ...] = ()
     values: Mapping[str, int] | None = None
@@ -247,7 +255,8 @@ class EvaluationRepository(Protocol):
         finished_at: datetime | None = None,
         only_if: str | None = None,
     ) -> bool:
-        """Set the status (and the times given); with only_if, only from that status. Whether it changed."""
+        """Set the status (and the times given; what runs has no `finished_at`); with only_if, only from that
+        status. Whether it changed."""
         ...
 
     async def add_progress(self, evaluation_seq: int, *, successful: int, failed: int, errors: int) -> None:
@@ -372,8 +381,8 @@ class GroupRepository(Protocol):
         """Mark it and its present memberships deleted, all at one time."""
         ...
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
         ...
 
 
@@ -389,15 +398,21 @@ class UnitOfWork(Protocol):
     items: ItemRepository
     results: ResultRepository
     groups: GroupRepository
+    model_calls: ModelCallRepository
     application_specs: Catalogue[ApplicationSpec]
-    application_variants: Catalogue[ApplicationVariant]
+    application_variants: VariantCatalogue
     questions: QuestionCatalogue
     question_sets: Catalogue[QuestionSet]
+    rubrics: RubricRepository
     evaluation_configs: Catalogue[EvaluationConfig]
+    registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
+    files: FileRepository
+    spans: SpanRepository
+    span_assessments: SpanAssessmentRepository
 
 
 class Storage(Protocol):

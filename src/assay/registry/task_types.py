@@ -1,12 +1,13 @@
 """What a task type is: a name, a Configuration and a run. One file each in `assay.task_types`."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from assay.core.results import Outcome
+from assay.ports.applications import Applications, NoApplications
 from assay.ports.models import Models
 from assay.ports.sandbox import Sandbox
 from assay.registry.metrics import Metric
@@ -19,6 +20,9 @@ class Services:
     models: Models
     sandbox: Sandbox
     metrics: Mapping[str, Metric]
+    applications: Applications = field(default_factory=NoApplications)
+    judge_model: str = "openai/gpt-4o"
+    """`vendor/model` of judges that name none (the setting `judge_model`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,20 @@ class Reference:
     version: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value of the item that `run` is given beside the configuration, as `configuration["item"][name]`.
+
+    `locator` is its place, which must be in the evaluation; `loc` is where the configuration asks for it. An
+    item that has no such value is an error of that item when it is `required`, and without the member otherwise.
+    """
+
+    name: str
+    locator: str
+    loc: tuple[str | int, ...]
+    required: bool = True
+
+
 class TaskType(Protocol):
     """A task type: a class `TaskType` with these members, in a module of `assay.task_types`.
 
@@ -54,8 +72,15 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value. And one may define `references(configuration)`, a sequence of `Reference`: what is kept in
-    the account and named in the configuration.
+    no such value. One may define `readings(configuration, columns, known)`, a sequence of `Reading`; `columns`
+    are the rows' columns and those that the tasks before it write, but not those of tasks that judge (a task type
+    whose `judges` is true); `known` are all columns. One may define `references(configuration)`, a sequence of
+    `Reference`: what is kept in the account and named in the configuration; then also
+    `material_problems(configuration, material)`, in the form of `check`: what is wrong with what was found. One may
+    define `completed(configuration, services)`: the configuration with what the server's settings say where it is
+    silent. And one that calls models defines `calls(configuration)`, a sequence of `core.model_calls.ModelCall`:
+    what it asks of models for one item, with the configuration resolved (or, to learn the models alone, as it is);
+    from it come estimates of cost.
     """
 
     name: ClassVar[str]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from assay.core.errors import NotFound
 from assay.core.evaluations import Evaluation
 from assay.core.identity import Caller
+from assay.core.model_calls import CallPolicy
 from assay.core.results import ResultStatus
 from assay.ports.clock import Clock
 from assay.ports.storage import ResultTotals, Storage
@@ -22,7 +23,8 @@ class TaskAggregate:
 
     `totals` are figures over stored results. Of the evaluation's items, `pending` have no result yet;
     `missing` have no value: pending, skipped or errored. `interval` is the mean's at 95 %, `std` the sample's
-    standard deviation; both are None where the numbers do not allow one.
+    standard deviation; both are None where the numbers do not allow one. `shares` are the intervals of the
+    shares that texts and truths have among the values of these kinds, such as the choices of a judge.
     """
 
     task_type: str
@@ -33,6 +35,7 @@ class TaskAggregate:
     completed: int
     interval: Interval | None
     std: float | None
+    shares: Mapping[str, Interval] | None = None
 
     @property
     def missing(self) -> int:
@@ -43,9 +46,10 @@ class TaskAggregate:
 @dataclass(frozen=True, slots=True)
 class EvaluationAggregates:
     """An evaluation in numbers, its aliases in the order of its tasks. `seconds` is the time from its start to
-    its end, or until now; None without a job."""
+    its end, or until now; None without a job. `policy` is how it may call models."""
 
     evaluation: Evaluation
+    policy: CallPolicy
     tasks: tuple[TaskAggregate, ...]
     seconds: float | None
 
@@ -65,12 +69,13 @@ class Aggregates:
             if evaluation is None:
                 raise NotFound("evaluation", evaluation_id)
             totals = await unit.results.totals(evaluation.seq)
+            policy = await unit.model_calls.policy(evaluation.seq)
         by_alias = {each.alias: each for each in totals}
         tasks = tuple(
             aggregate(task_type, by_alias.get(alias) or ResultTotals(alias, {}), evaluation.progress.total)
             for alias, task_type in self._aliases(evaluation)
         )
-        return EvaluationAggregates(evaluation, tasks, self._seconds(evaluation))
+        return EvaluationAggregates(evaluation, policy, tasks, self._seconds(evaluation))
 
     def _aliases(self, evaluation: Evaluation) -> Sequence[tuple[str, str]]:
         """Every column that the tasks write, with the task's type, in the order of the tasks."""
@@ -108,4 +113,12 @@ def aggregate(task_type: str, totals: ResultTotals, items: int) -> TaskAggregate
         completed=completed,
         interval=interval,
         std=std,
+        shares=None if totals.values is None else _shares(totals.values),
     )
+
+
+def _shares(values: Mapping[str, int]) -> dict[str, Interval]:
+    """The interval of each value's share of them all."""
+    count = sum(values.values())
+    found = {value: mean_interval(count, times / count, 0.0, binary=True) for value, times in values.items()}
+    return {value: interval for value, interval in found.items() if interval is not None}

@@ -197,7 +197,7 @@ class ApplicationEvaluations:
             evaluation = replace(found.evaluation, archived_at=now, updated_at=now)
             await work.evaluations.save(evaluation)
             await work.items.set_archived(evaluation.seq, now)
-            await work.groups.remove_evaluation(evaluation.id, now)
+            await work.groups.remove_evaluations([evaluation.id], now)
         return 1
 
     async def restore(self, caller: Caller, evaluation_id: str) -> ApplicationEvaluation:

@@ -96,7 +96,7 @@ class DatasetVersions:
 
     async def remove(self, caller: Caller, dataset_id: str) -> int:
         """Archive a dataset, its test cases, the evaluations with a setup that use it and their results, all under
-        one time. Returns 1, or 0 when it was archived already."""
+        one time, and take those out of their groups. Returns 1, or 0 when it was archived already."""
         now = self._clock.now()
         async with self._storage.write() as work:
             dataset = await found_dataset(work, caller, dataset_id)
@@ -104,7 +104,8 @@ class DatasetVersions:
                 return 0
             await work.datasets.save(replace(dataset, archived_at=now, updated_at=now))
             await work.dataset_items.set_archived(dataset.id, now)
-            await work.application_evaluations.archive_of_dataset(dataset.id, now)
+            archived = await work.application_evaluations.archive_of_dataset(dataset.id, now)
+            await work.groups.remove_evaluations(archived, now)
         return 1
 
     async def restore(self, caller: Caller, dataset_id: str) -> Dataset:

@@ -14,6 +14,7 @@ from assay.core.identity import Caller
 from assay.core.paging import Page, PageRequest
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, TextFilter, UnitOfWork
+from assay.services.files import require_files
 from assay.services.rows import check_files, check_rows
 
 Row = dict[str, Any]
@@ -49,6 +50,7 @@ async def add_dataset(
     that names nothing.
     """
     files = _files_by_row(new.rows, new.files)
+    await require_files(work, caller.account_id, files)
     dataset = await work.datasets.add(
         Dataset(
             id=str(uuid_utils.uuid7()),
@@ -127,6 +129,7 @@ class Datasets:
         by_row = _files_by_row(rows, files)
         async with self._storage.write() as work:
             dataset = await _next_version(work, await _writable(work, caller, dataset_id))
+            await require_files(work, caller.account_id, by_row)
             items = _new_items(dataset, rows, by_row, caller, self._clock.now())
             await work.dataset_items.add(dataset, items)
         return items
@@ -173,12 +176,12 @@ class Datasets:
         RuleViolation when the item was deleted, its dataset is archived or a file id names nothing.
         """
         check_rows([data])
-        check_files([files or {}], 1)
         dataset_id = await self._dataset_of(caller, item_id)
         async with self._storage.write() as work:
             dataset, item = await _open_item(work, caller, dataset_id, item_id)
             dataset = await _next_version(work, dataset)
             kept = item.files if keep_files else files
+            await require_files(work, caller.account_id, [files])
             now = self._clock.now()
             changed = replace(
                 item,

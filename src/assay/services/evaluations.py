@@ -13,6 +13,7 @@ from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item, Progress
 from assay.core.filters import Filter, MetadataKeys
 from assay.core.identity import Caller
+from assay.core.model_calls import CacheMode, CallPolicy
 from assay.core.paging import Page, PageRequest
 from assay.core.sheets import CONTRIBUTOR_TASK
 from assay.ports.clock import Clock
@@ -22,7 +23,9 @@ from assay.registry.task_types import Services, TaskType
 from assay.services.annotation_progress import with_annotation
 from assay.services.contributor_queueing import queue_anew, queue_new, refuse_begun
 from assay.services.datasets import NewDataset, add_dataset
-from assay.services.planning import Plan, plan_tasks
+from assay.services.files import require_files
+from assay.services.model_calls import PriceTable, check_priced
+from assay.services.planning import Plan, RunnableTask, compile_tasks, plan_tasks
 from assay.services.references import with_material
 from assay.services.rows import Row, check_files, check_rows, columns_of
 
@@ -58,6 +61,7 @@ class NewEvaluation:
     dataset: DatasetFromRows | None = None
     skip_prefilled_rows: bool = False
     taxonomy: Mapping[str, Any] | None = None
+    policy: CallPolicy = field(default_factory=CallPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class _Source:
     origins: Sequence[Row] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An evaluation that could be made: its rows, and its tasks ready to run."""
+
+    rows: Sequence[Mapping[str, Any]]
+    tasks: tuple[RunnableTask, ...]
+
+
 class Evaluations:
     """The use cases of evaluations."""
 
@@ -80,12 +92,14 @@ class Evaluations:
         clock: Clock,
         task_types: Mapping[str, TaskType],
         task_services: Services,
+        prices: PriceTable | None = None,
     ) -> None:
         self._storage = storage
         self._engine = engine
         self._clock = clock
         self._task_types = task_types
         self._task_services = task_services
+        self._prices = prices or PriceTable()
 
     async def create(self, caller: Caller, new: NewEvaluation) -> Evaluation:
         """Make an evaluation with its items in one transaction and start its job, if it has one.
@@ -94,7 +108,7 @@ class Evaluations:
         RuleViolation before anything is written.
         """
         source = await self._source(caller, new)
-        plan = self._plan(new.tasks, source.columns)
+        plan = self._plan(new, source.columns)
         now = self._clock.now()
         async with self._storage.write() as unit:
             specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
@@ -103,11 +117,15 @@ class Evaluations:
             origins: Sequence[Row] = source.origins
             if new.dataset is not None:
                 rows = _projected(new.rows, new.dataset.keys)
-                spec = NewDataset(new.dataset.name, rows, None, new.dataset.description, new.dataset.tags)
+                spec = NewDataset(new.dataset.name, rows, new.files, new.dataset.description, new.dataset.tags)
                 dataset, dataset_items = await add_dataset(unit, caller, spec, now)
                 dataset_ids = [dataset.id]
-                origins = [Row({}, None, item.id, dataset.current_version_num) for item in dataset_items]
+                origins = [Row({}, item.files, item.id, dataset.current_version_num) for item in dataset_items]
+            else:
+                await require_files(unit, caller.account_id, new.files or ())
             added = await unit.evaluations.add(evaluation, dataset_ids)
+            if new.policy != CallPolicy():
+                await unit.model_calls.set_policy(added.seq, new.policy)
             for batch in _new_items(source.rows, origins):
                 await unit.items.add(added, batch)
             await queue_new(unit, added, source.rows, plan.columns, now)
@@ -116,6 +134,14 @@ class Evaluations:
         if plan.has_job:
             await self._engine.start(added.id)
         return shown
+
+    async def draft(self, caller: Caller, new: NewEvaluation) -> Draft:
+        """What `create` would make; nothing is written. Raises what `create` raises."""
+        source = await self._source(caller, new)
+        plan = self._plan(new, source.columns)
+        async with self._storage.read() as unit:
+            specs = await with_material(unit, caller.account_id, plan.specs, self._task_types)
+        return Draft(source.rows, compile_tasks(specs, source.columns, self._task_types))
 
     async def get(self, caller: Caller, evaluation_id: str, *, include_archived: bool = False) -> Evaluation:
         """One evaluation. Raises NotFound."""
@@ -192,7 +218,7 @@ class Evaluations:
             await unit.evaluations.save(evaluation)
             await unit.items.set_archived(evaluation.seq, now)
             await unit.annotation_tasks.set_archived([evaluation.seq], archived=True)
-            await unit.groups.remove_evaluation(evaluation.id, now)
+            await unit.groups.remove_evaluations([evaluation.id], now)
             return (await with_annotation(unit, [evaluation]))[0]
 
     async def cancel(self, caller: Caller, evaluation_id: str) -> Evaluation:
@@ -214,8 +240,36 @@ class Evaluations:
             if changed:
                 evaluation = await _found(unit, caller, evaluation_id)
         if not changed and not was_cancelled(evaluation):
-            raise RuleViolation(f"only a running evaluation can be cancelled; this one is {evaluation.status}")
+            state = "runs no tasks" if evaluation.status is EvaluationStatus.RUNNING else f"is {evaluation.status}"
+            raise RuleViolation(f"only a running evaluation can be cancelled; this one {state}")
         await self._engine.cancel(evaluation.id)  # again too: the first time may not have reached the engine
+        return evaluation
+
+    async def resume(
+        self, caller: Caller, evaluation_id: str, *, max_cost: float | None = None, cache: CacheMode | None = None
+    ) -> Evaluation:
+        """Let a stopped evaluation go on with what it has no results for, under another `max_cost` or `cache` if
+        one is given. Nothing to do for one that runs.
+
+        RuleViolation for one without anything left to do, and for a `max_cost` that is spent already.
+        """
+        async with self._storage.write() as unit:
+            evaluation = await _found(unit, caller, evaluation_id)
+            if evaluation.status is not EvaluationStatus.FAILED or not evaluation.progress.pending:
+                if evaluation.status is EvaluationStatus.RUNNING:
+                    return evaluation
+                raise RuleViolation("nothing is left to do: every item has all of its results")
+            policy = await unit.model_calls.policy(evaluation.seq)
+            policy = CallPolicy(cache or policy.cache, policy.max_cost if max_cost is None else max_cost)
+            spent = await unit.model_calls.spent(evaluation.seq)
+            if policy.max_cost is not None and spent >= policy.max_cost:
+                raise RuleViolation(f"max_cost: {spent:.4g} US dollars are spent already; send a higher one")
+            await unit.model_calls.set_policy(evaluation.seq, policy)
+            await unit.evaluations.set_status(
+                evaluation.seq, EvaluationStatus.RUNNING, None, only_if=EvaluationStatus.FAILED
+            )
+            evaluation = await _found(unit, caller, evaluation_id)
+        await self._engine.resume(evaluation.id)
         return evaluation
 
     async def taxonomy(self, caller: Caller, evaluation_id: str) -> Mapping[str, Any]:
@@ -252,11 +306,11 @@ class Evaluations:
         """
         async with self._storage.write() as unit:
             before = await _changeable(unit, caller, evaluation_id)
-            if before.status is EvaluationStatus.RUNNING:
-                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             index = next((i for i, task in enumerate(before.tasks) if task.alias == alias), None)
             if index is None:
-                raise NotFound("task", alias[:256])
+                raise NotFound("task", alias)
+            if before.status is EvaluationStatus.RUNNING:
+                raise RuleViolation("the evaluation runs: its results would mix two configurations; wait or cancel it")
             raw = _raw(before)
             raw[index]["configuration"] = configuration
             return await self._change_tasks(unit, before, raw, index, ("body",))
@@ -267,7 +321,7 @@ class Evaluations:
         """Give an evaluation other tasks, of which the one at `index` is new or changed; its faults are at `loc`. The
         others keep what they refer to as it was."""
         try:
-            plan = self._plan(raw, before.column_names)
+            plan = plan_tasks(raw, before.column_names, self._task_types, self._task_services)
             (changed,) = await with_material(unit, before.account_id, [plan.specs[index]], self._task_types)
             specs = [replace(spec, material=old.material) for spec, old in zip(plan.specs, before.tasks, strict=False)]
             specs[index : index + 1] = [changed]
@@ -284,8 +338,11 @@ class Evaluations:
         """The aliases of all tasks: pending on an item without a result."""
         return tuple(task.alias for task in evaluation.tasks)
 
-    def _plan(self, tasks: Sequence[Any], columns: Sequence[str]) -> Plan:
-        return plan_tasks(tasks, columns, self._task_types, self._task_services)
+    def _plan(self, new: NewEvaluation, columns: Sequence[str]) -> Plan:
+        plan = plan_tasks(new.tasks, columns, self._task_types, self._task_services)
+        if new.policy.max_cost is not None:
+            check_priced(plan.specs, self._task_types, self._prices)
+        return plan
 
     async def _source(self, caller: Caller, new: NewEvaluation) -> _Source:
         if new.dataset_id is not None:
@@ -302,7 +359,7 @@ class Evaluations:
         check_files(new.files, len(new.rows))
         if new.dataset is not None and new.dataset.keys is not None:
             _check_keys(new.dataset.keys, columns)
-        return _Source(new.rows, columns)
+        return _Source(new.rows, columns, origins=[Row({}, files or None) for files in new.files or ()])
 
     async def _from_dataset(self, caller: Caller, dataset_id: str, references: Any) -> _Source:
         """The rows of a dataset as it is now; with references, only those items, with extra keys laid over."""

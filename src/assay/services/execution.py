@@ -3,19 +3,24 @@ settles the evaluation at the end. Everything here may be repeated after a crash
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
 
+from assay.core.application_spans import SpanPlace, place_spans
 from assay.core.errors import Unavailable
 from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.identity import Identity
 from assay.core.locators import MissingValue
+from assay.core.model_calls import CallPolicy
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
 from assay.ports.clock import Clock
 from assay.ports.engine import Chunk
-from assay.ports.storage import Storage
+from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import Services, TaskType
+from assay.services.model_calls import Budget, BudgetReached, ModelCalls
 from assay.services.planning import RunnableTask, compile_tasks
 from assay.services.result_writer import ResultWriter
 
@@ -23,17 +28,26 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+STOPPED_BY_BUDGET = "Stopped at max_cost"
+"""How the reason of an evaluation begins that its budget ended."""
+
 REMEMBERED_EVALUATIONS = 64
 """Compiled evaluations that are kept; a compiled one is some kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, and what
-    they may use."""
+    """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
+    use, what is left of its budget, if it has one, and whether people answer some of its tasks."""
 
+    id: str
     seq: int
+    account_id: str
+    created_by: Identity
+    now: Callable[[], datetime]
     services: Services
+    budget: Budget | None
+    asks_people: bool
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
 
@@ -77,6 +91,7 @@ class Execution:
         clock: Clock,
         *,
         chunk_sizes: ChunkSizes,
+        calls: ModelCalls,
     ) -> None:
         self._storage = storage
         self._writer = writer
@@ -84,6 +99,7 @@ class Execution:
         self._services = services
         self._clock = clock
         self._chunk_sizes = chunk_sizes
+        self._calls = calls
         self._compiled: dict[str, _Running] = {}
 
     async def plan(self, evaluation_id: str) -> list[Chunk]:
@@ -110,8 +126,7 @@ class Execution:
         found = await _patiently(lambda: self._read(chunk))
         if found is None:
             return
-        evaluation, items = found
-        running = self._running(evaluation)
+        running, items = found
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
         try:
@@ -119,23 +134,40 @@ class Execution:
         finally:
             for run in runs:
                 run.cancel()
-        await self._writer.flushed(evaluation.seq)
-        if len(running.tasks) < len(evaluation.tasks):
-            await _patiently(lambda: self._make_ready(evaluation, chunk))
+        await self._writer.flushed(running.seq)
+        if running.asks_people:
+            await _patiently(lambda: self._make_ready(running, chunk))
+        budget = running.budget
+        if budget is not None and budget.reached:
+            await _patiently(lambda: self._stop(chunk.evaluation_id, running, budget))
 
-    async def _read(self, chunk: Chunk) -> tuple[Evaluation, Sequence[Item]] | None:
-        """The chunk's items and their evaluation; None when that is gone or no longer running."""
+    async def _stop(self, evaluation_id: str, running: _Running, budget: Budget) -> None:
+        """End an evaluation whose next call does not fit into its budget; what it has stays, and it can be resumed."""
+        self._compiled.pop(evaluation_id, None)
+        reason = f"{STOPPED_BY_BUDGET} {budget.max_cost:g}: its calls cost {budget.spent:.4g} US dollars so far"
+        async with self._storage.write() as unit:
+            await unit.evaluations.set_status(
+                running.seq,
+                EvaluationStatus.FAILED,
+                reason,
+                finished_at=self._clock.now(),
+                only_if=EvaluationStatus.RUNNING,
+            )
+
+    async def _read(self, chunk: Chunk) -> tuple[_Running, Sequence[Item]] | None:
+        """The chunk's items and their evaluation, ready; None when that is gone or no longer running."""
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
-            return evaluation, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+            running = await self._running(unit, evaluation)
+            return running, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
 
-    async def _make_ready(self, evaluation: Evaluation, chunk: Chunk) -> None:
+    async def _make_ready(self, running: _Running, chunk: Chunk) -> None:
         """Let people begin with the chunk's items, whose results they may want to see."""
         async with self._storage.write() as unit:
             await unit.annotation_tasks.make_ready(
-                evaluation.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
+                running.seq, self._clock.now(), first_item=chunk.first_seq, last_item=chunk.last_seq
             )
 
     async def finish(self, evaluation_id: str, failure: str | None) -> None:
@@ -176,19 +208,40 @@ class Execution:
         async with self._storage.read() as unit:
             return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
-    def _running(self, evaluation: Evaluation) -> _Running:
+    async def _running(self, unit: UnitOfWork, evaluation: Evaluation) -> _Running:
         found = self._compiled.get(evaluation.id)
         if found is None:
-            tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
-            found = _Running(evaluation.seq, self._services, tasks, tuple(task.alias for task in tasks))
+            policy = await unit.model_calls.policy(evaluation.seq)
+            budget = None
+            if policy.max_cost is not None:
+                budget = Budget(policy.max_cost, await unit.model_calls.spent(evaluation.seq))
+            if evaluation.id in self._compiled:  # another chunk was quicker, and a budget is shared
+                return self._compiled[evaluation.id]
+            found = self._compile(evaluation, policy, budget)
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
         return found
 
+    def _compile(self, evaluation: Evaluation, policy: CallPolicy, budget: Budget | None) -> _Running:
+        tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
+        models = self._calls.within(evaluation.account_id, policy, budget)
+        return _Running(
+            evaluation.id,
+            evaluation.seq,
+            evaluation.account_id,
+            evaluation.created_by,
+            self._clock.now,
+            replace(self._services, models=models),
+            budget,
+            len(tasks) < len(evaluation.tasks),
+            tasks,
+            tuple(task.alias for task in tasks),
+        )
+
     async def _run_item(self, running: _Running, item: Item) -> None:
         state = _ItemState(running, item)
-        waiting: dict[asyncio.Future[Outcome], RunnableTask] = {}
+        waiting: dict[asyncio.Future[Outcome | None], RunnableTask] = {}
         try:
             while True:
                 begun = self._begin_ready(running, state)
@@ -197,16 +250,22 @@ class Execution:
                 if not waiting and len(begun) == 1:
                     # The usual case, one call at a time: no future of its own for it.
                     ((task, outcome),) = begun
-                    self._store(running, state, state.settle(task, await _outcome_of(task, outcome)))
+                    self._settle(running, state, task, await _outcome_of(task, outcome))
                     continue
                 for task, outcome in begun:
                     waiting[asyncio.ensure_future(_outcome_of(task, outcome))] = task
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for future in done:
-                    self._store(running, state, state.settle(waiting.pop(future), future.result()))
+                    self._settle(running, state, waiting.pop(future), future.result())
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _settle(self, running: _Running, state: "_ItemState", task: RunnableTask, outcome: Outcome | None) -> None:
+        """Store an outcome; without one, the budget was reached: the task waits for another run, and with it all
+        that wait for it, while what was paid for is stored."""
+        if outcome is not None:
+            self._store(running, state, state.settle(task, outcome))
 
     def _begin_ready(self, running: _Running, state: "_ItemState") -> list[tuple[RunnableTask, Awaitable[Outcome]]]:
         """Begin every task that can run, and those that can then; returns the ones that need waiting."""
@@ -241,11 +300,12 @@ class Execution:
 class _ItemState:
     """One item while its tasks run: its values so far, and what is still to do."""
 
-    __slots__ = ("_errored", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
+    __slots__ = ("_errored", "_id", "_left", "_missing", "_seq", "_stored", "failed", "running", "values")
 
     def __init__(self, running: _Running, item: Item) -> None:
         self.running = running
         self.values = item.merged
+        self._id = item.id
         self._seq = item.seq
         self._stored = set(item.results)
         self._errored = {alias for alias, result in item.results.items() if result.status is ResultStatus.ERRORED}
@@ -274,7 +334,8 @@ class _ItemState:
 
     def settle(self, task: RunnableTask, outcome: Outcome) -> list[Result]:
         """The results of an outcome, which also become the item's values."""
-        results = [self._result(task.alias, outcome, outcome.value, outcome.usage)]
+        result = self._result(task.alias, outcome, outcome.value, outcome.usage)
+        results = [self._traced(result, outcome) if outcome.spans else result]
         results.extend(self._result(column, outcome, outcome.columns.get(column), None) for column in task.writes[1:])
         self._missing -= 1
         for result in results:
@@ -286,6 +347,14 @@ class _ItemState:
             else:
                 self.values[result.alias] = result.value
         return results
+
+    def _traced(self, result: Result, outcome: Outcome) -> Result:
+        """The result with its trace, whose id is in the detail. Ids come from where the trace belongs, so that a
+        task that is run again after a crash tells the same spans."""
+        running = self.running
+        place = SpanPlace(running.id, self._id, result.alias, running.account_id, running.created_by, running.now())
+        detail = {**(result.detail or {}), "trace_id": place.trace_id}
+        return replace(result, detail=detail, spans=place_spans(outcome.spans, place))
 
     def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
         return Result(
@@ -306,9 +375,12 @@ def _status(outcome: Outcome) -> ResultStatus:
     return ResultStatus.SKIPPED if outcome.skipped else ResultStatus.COMPLETED
 
 
-async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome:
+async def _outcome_of(task: RunnableTask, outcome: Awaitable[Outcome]) -> Outcome | None:
+    """The outcome; None when the budget did not allow a call that it needs."""
     try:
         return await outcome
+    except BudgetReached:
+        return None
     except Exception as error:
         return _unexpected(task, error)
     except asyncio.CancelledError as error:

@@ -12,7 +12,7 @@ from assay.core.errors import InvalidInput, Problem
 from assay.core.graph import Cycle, Node, dependencies, topological_order
 from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
-from assay.registry.task_types import Services, TaskType
+from assay.registry.task_types import Reading, Services, TaskType
 
 MAX_ALIAS_LENGTH = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -88,21 +88,15 @@ def compile_tasks(
     people = frozenset(spec.alias for spec in specs if not task_types[spec.task_type].executes)
     problems: list[Problem] = []
     compiled: dict[str, tuple[TaskSpec, Binding, dict[str, Any]]] = {}
+    visible = list(columns)
     for index, spec in enumerate(specs):
         loc: Loc = ("body", "tasks", index, "configuration")
         task_type = task_types[spec.task_type]
-        for inner, value in task_type.required_locators(spec.configuration):
-            locator = parse_locator(value, known)
-            if locator is None:
-                problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
-            elif locator.column in people:
-                problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
-        bound = _bind_configuration(spec, task_type, known, loc, problems)
-        if bound is not None:
-            read = sorted(bound[0].columns & people)
-            problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+        bound = _bind_task(spec, task_type, _Columns(visible, known, people), loc, problems)
         if bound is not None and task_type.executes:
             compiled[spec.alias] = (spec, *bound)
+        if not getattr(task_type, "judges", False):
+            visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
     nodes = [Node(alias, writes[alias], binding.columns) for alias, (_, binding, _) in compiled.items()]
@@ -123,6 +117,38 @@ def compile_tasks(
         )
         for alias in order
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a task may read: those that tasks before it write and that judge nothing, all, and people's."""
+
+    visible: Sequence[str]
+    known: Collection[str]
+    people: Collection[str]
+
+
+def _bind_task(
+    spec: TaskSpec, task_type: TaskType, columns: _Columns, loc: Loc, problems: list[Problem]
+) -> tuple[Binding, dict[str, Any]] | None:
+    """A task's binding, with its readings, and its fixed fields. What waits for people cannot be read."""
+    known = columns.known
+    for inner, value in task_type.required_locators(spec.configuration):
+        locator = parse_locator(value, known)
+        if locator is None:
+            problems.append(Problem((*loc, *inner), _unknown_locator(value, known), "unknown_locator", value))
+        elif locator.column in columns.people:
+            problems.append(Problem((*loc, *inner), _PEOPLES.format(locator.column), "waits_for_people", value))
+    bound = _bind_configuration(spec, task_type, known, loc, problems)
+    if bound is None:
+        return None
+    binding, fixed = bound
+    readings = getattr(task_type, "readings", None)
+    if task_type.executes and readings is not None:
+        binding = _bind_readings(binding, readings(spec.configuration, columns.visible, known), known, loc, problems)
+    read = sorted(binding.columns.intersection(columns.people))
+    problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
+    return binding, fixed
 
 
 def _resolver(binding: Binding, fixed: dict[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
@@ -181,6 +207,32 @@ def _bind_with_optional(
         return resolved
 
     return Binding(resolve, base.columns.union(*(extra.columns for _, extra in extras)), constant=False)
+
+
+def _bind_readings(
+    base: Binding, readings: Sequence[Reading], known: Collection[str], loc: Loc, problems: list[Problem]
+) -> Binding:
+    """The binding with the values that the readings point at, as its member `item`."""
+    found = []
+    for reading in readings:
+        locator = parse_locator(reading.locator, known)
+        if locator is None:
+            message = _unknown_locator(reading.locator, known)
+            problems.append(Problem((*loc, *reading.loc), message, "unknown_locator", reading.locator))
+        else:
+            found.append((reading, locator))
+
+    def resolve(values: Mapping[str, Any]) -> dict[str, Any]:
+        item: dict[str, Any] = {}
+        for reading, locator in found:
+            try:
+                item[reading.name] = locator.resolve(values)
+            except MissingValue:
+                if reading.required:
+                    raise
+        return {**base.resolve(values), "item": item}
+
+    return Binding(resolve, base.columns.union(locator.column for _, locator in found), constant=False)
 
 
 def _mentions(value: Any, locator: str) -> bool:
@@ -251,6 +303,9 @@ def read_configuration(
         problems.append(Problem(loc, "nested too deeply", "too_deep"))
         return None
     clean: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    completed = getattr(task_type, "completed", None)
+    if completed is not None:
+        clean = completed(clean, services)
     faults = task_type.check(clean, services)
     problems.extend(Problem((*loc, *fault.loc), fault.message, "invalid_configuration") for fault in faults)
     return None if faults else clean

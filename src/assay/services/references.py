@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from assay.core.errors import NotFound, RuleViolation
+from assay.core.applications import ApplicationVariant
+from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.questions import Question, question_document
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import UnitOfWork
 from assay.registry.task_types import Reference, TaskType
+from assay.services.applications import endpoint_of
 from assay.services.catalogue import find_to_use
+from assay.services.rubrics import rubric_material
 
 Lookup = Callable[[UnitOfWork, str, Reference], Awaitable[dict[str, Any]]]
 
@@ -19,7 +22,8 @@ async def with_material(
 ) -> tuple[TaskSpec, ...]:
     """The tasks, each with what its configuration refers to, as that is now.
 
-    Raises RuleViolation, saying where, for what is not in the account or is archived.
+    Raises RuleViolation, saying where, for what is not in the account or is archived, and InvalidInput for what
+    the task cannot work with.
     """
     filled = []
     for index, spec in enumerate(specs):
@@ -31,13 +35,44 @@ async def with_material(
                 found[reference.key] = await _LOOKUPS[reference.kind](unit, account_id, reference)
             except (NotFound, RuleViolation) as error:
                 raise RuleViolation(f"{place}: {error.message}") from error
+        if found:
+            _check(index, spec, task_types[spec.task_type], found)
         filled.append(replace(spec, material=found))
     return tuple(filled)
+
+
+def _check(index: int, spec: TaskSpec, task_type: TaskType, found: Mapping[str, Any]) -> None:
+    problems = getattr(task_type, "material_problems", None)
+    faults = problems(spec.configuration, found) if problems is not None else ()
+    if faults:
+        loc = ("body", "tasks", index, "configuration")
+        raise InvalidInput([Problem((*loc, *fault.loc), fault.message, "invalid_configuration") for fault in faults])
 
 
 async def _question(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
     return question_document(await find_to_use(unit.questions, Question, account_id, reference.id))
 
 
-_LOOKUPS: Mapping[str, Lookup] = {"question": _question}
+async def _application_variant(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    variant = await find_to_use(unit.application_variants, ApplicationVariant, account_id, reference.id)
+    endpoint_of(variant, "http")
+    return {"id": variant.id, "name": variant.name, "endpoint": variant.configuration["endpoint"]}
+
+
+async def _agent(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    variant = await find_to_use(unit.application_variants, ApplicationVariant, account_id, reference.id)
+    endpoint_of(variant, "agent")
+    return {"id": variant.id, "name": variant.name, "endpoint": variant.configuration["endpoint"]}
+
+
+async def _rubric(unit: UnitOfWork, account_id: str, reference: Reference) -> dict[str, Any]:
+    return await rubric_material(unit, account_id, reference.id, reference.version)
+
+
+_LOOKUPS: Mapping[str, Lookup] = {
+    "agent": _agent,
+    "application_variant": _application_variant,
+    "question": _question,
+    "rubric": _rubric,
+}
 """What can be referred to, by the word for it in `Reference.kind`; each gives a JSON object."""

@@ -11,7 +11,8 @@ import structlog
 
 from assay.core.errors import Unavailable
 from assay.core.results import ErrorType, Result, ResultStatus, TaskError
-from assay.ports.storage import Storage
+from assay.core.spans import Span
+from assay.ports.storage import Storage, UnitOfWork
 
 log = structlog.get_logger()
 
@@ -111,6 +112,7 @@ class ResultWriter:
     async def _write_once(self, batch: _Batch) -> None:
         async with self._storage.write() as unit:
             inserted = await unit.results.add(batch.results)
+            await _add_spans(unit, batch.results)
             for evaluation_seq, progress in sorted(batch.progress.items(), key=lambda each: each[0]):
                 if inserted == len(batch.results):
                     await unit.evaluations.add_progress(
@@ -154,6 +156,7 @@ class ResultWriter:
         async def write() -> None:
             async with self._storage.write() as unit:
                 await unit.results.add(results)
+                await _add_spans(unit, results)
                 await unit.evaluations.recount(results[0].evaluation_seq, aliases)
 
         await _when_available(len(results), write)
@@ -168,6 +171,16 @@ class ResultWriter:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def _add_spans(unit: UnitOfWork, results: Sequence[Result]) -> None:
+    """Store what the results' traces hold, an account at a time; what is there already is replaced."""
+    by_account: dict[str, dict[str, Span]] = {}
+    for result in results:
+        for span in result.spans:
+            by_account.setdefault(span.account_id, {})[span.id] = span
+    for spans in by_account.values():
+        await unit.spans.upsert(list(spans.values()))
 
 
 async def _when_available(results: int, write: Callable[[], Awaitable[None]]) -> None:

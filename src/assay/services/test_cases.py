@@ -8,11 +8,13 @@ import uuid_utils
 
 from assay.core.datasets import Dataset, DatasetItem, content_hash
 from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
+from assay.core.files import named_files
 from assay.core.identity import Caller
 from assay.core.paging import NumberedPage, Slice
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 from assay.services.dataset_versions import found_dataset, opened, version_at, writable_dataset
+from assay.services.files import require_named
 
 Loc = tuple[str | int, ...]
 _KNOWN = frozenset({"input", "expected_output", "expected_extra_info", "artifact_ids_filter"})
@@ -54,12 +56,14 @@ class TestCases:
     async def create(self, caller: Caller, dataset_id: str, new: Sequence[NewTestCase], *, loc: bool) -> DatasetCases:
         """Add test cases to the working set, in order. `loc`: problems name the place in a list.
 
-        Raises InvalidInput for data that the dataset's schema type cannot have, RuleViolation when archived.
+        Raises InvalidInput for data that the dataset's schema type cannot have, RuleViolation when archived or for
+        a file that is not in the account.
         """
         async with self._storage.write() as work:
             dataset = await writable_dataset(work, caller, dataset_id)
             places: list[Loc] = [("body", index) if loc else ("body",) for index in range(len(new))]
             _check_all(dataset, new, places)
+            await _check_files(work, dataset, new, places)
             if not new:
                 return DatasetCases(dataset, Slice([], 0))
             now = self._clock.now()
@@ -118,7 +122,7 @@ class TestCases:
     ) -> tuple[Dataset, DatasetItem]:
         """Change `test_case_data` (as a whole), `chat_history` or `test_case_metadata`, those that `changes` has.
 
-        RuleViolation when the test case or its dataset is archived.
+        RuleViolation when the test case or its dataset is archived, or for a file that is not in the account.
         """
         async with self._storage.write() as work:
             dataset = await writable_dataset(work, caller, dataset_id)
@@ -131,7 +135,9 @@ class TestCases:
             merged = {key: value for key, value in {**(item.extra or {}), **extra}.items() if value is not None}
             data = item.data
             if "test_case_data" in changes:
-                _check_all(dataset, [NewTestCase(changes["test_case_data"])], [("body",)])
+                changed = [NewTestCase(changes["test_case_data"])]
+                _check_all(dataset, changed, [("body",)])
+                await _check_files(work, dataset, changed, [("body",)])
                 data = stored_row(dataset, changes["test_case_data"])
             return await self._revised(work, dataset, replace(item, data=data, extra=merged or None), close=True)
 
@@ -177,6 +183,7 @@ class TestCases:
             start_version=num,
             end_version=None,
             ended_at=None,
+            archived_at=None,
             updated_at=now,
         )
         await work.dataset_items.add(dataset, [revised])
@@ -218,6 +225,15 @@ def _check_all(dataset: Dataset, new: Sequence[NewTestCase], places: Sequence[Lo
             break
     if problems:
         raise InvalidInput(problems)
+
+
+async def _check_files(work: UnitOfWork, dataset: Dataset, new: Sequence[NewTestCase], places: Sequence[Loc]) -> None:
+    named: dict[str, str] = {}
+    for each, place in zip(new, places, strict=True):
+        for part in ("input", "expected_output"):
+            for key, file_id in named_files(each.data.get(part)):
+                named.setdefault(file_id, ".".join(map(str, (*place[1:], "test_case_data", part, key[:100]))))
+    await require_named(work, dataset.account_id, named)
 
 
 def _problems(schema_type: str, data: Mapping[str, Any], loc: Loc) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from assay.core.locators import render
+from assay.core.model_calls import ModelCall
 from assay.core.results import ErrorType, Outcome, Usage
 from assay.registry.task_types import ConfigurationProblem, Services
 
@@ -103,18 +104,29 @@ class TaskType:
         problem = services.models.problem(configuration["model"])
         return [] if problem is None else [ConfigurationProblem(("model",), problem)]
 
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one chat."""
+        return [ModelCall(configuration["model"], _request(configuration))]
+
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One chat; `invalid_input` when a located value is not what its field takes, `invalid_output` when
         the answer holds no message."""
-        request = {key: value for key, value in configuration.items() if value is not None and key != "model"}
         problem = _resolved_problem(configuration)
         if problem is not None:
             return Outcome.failed(ErrorType.INVALID_INPUT, problem)
-        request["messages"] = [_as_text(message) for message in request["messages"]]
+        request = _request(configuration)
         reply = await services.models.chat(configuration["model"], request)
         if reply.error is not None:
             return Outcome(error=reply.error, usage=reply.usage)
         return _outcome(reply.body, reply.usage, several=request.get("n", 1) > 1)
+
+
+def _request(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The chat's request, without the model."""
+    request = {key: value for key, value in configuration.items() if value is not None and key != "model"}
+    if isinstance(request.get("messages"), list):
+        request["messages"] = [_as_text(message) for message in request["messages"]]
+    return request
 
 
 def _resolved_problem(configuration: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from assay.core.model_calls import ModelCall
 from assay.core.results import ErrorType, Outcome
 from assay.registry.task_types import ConfigurationProblem, Services
 
@@ -71,6 +72,11 @@ class TaskType:
         """The model can be called."""
         problem = services.models.problem(configuration["model"])
         return [] if problem is None else [ConfigurationProblem(("model",), problem)]
+
+    def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
+        """The one call."""
+        args = configuration.get("args")
+        return [ModelCall(configuration["model"], args if isinstance(args, dict) else {}, "inference")]
 
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One call; `invalid_input` when a located value is not what its field takes."""

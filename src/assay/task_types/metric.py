@@ -28,6 +28,7 @@ class TaskType:
 
     name: ClassVar[str] = "metric"
     executes: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
     Configuration: ClassVar[type[BaseModel]] = MetricConfiguration
     resolved: ClassVar[frozenset[str] | None] = frozenset({"candidate", "reference"})
 

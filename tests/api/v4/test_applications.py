@@ -178,6 +178,8 @@ async def test_variants_are_listed_newest_first_and_by_spec(v4: ServedV4) -> Non
             [["body", "configuration", "raw_configuration"]],
         ),
         ({"published_at": "yesterday"}, [["body", "published_at"]]),
+        ({"published_at": "9999-12-31T23:59:59-23:59"}, [["body", "published_at"]]),
+        ({"published_at": "0001-01-01T00:00:00+23:59"}, [["body", "published_at"]]),
     ],
 )
 async def test_a_bad_variant_is_422_at_its_place(v4: ServedV4, fields: dict[str, Any], places: list[Any]) -> None:
@@ -212,10 +214,10 @@ async def test_an_archived_variant_does_not_change(v4: ServedV4) -> None:
     assert answer.status_code == 400
 
 
-async def test_running_a_variant_is_not_offered(v4: ServedV4) -> None:
+async def test_a_variant_without_an_endpoint_is_not_run(v4: ServedV4) -> None:
     made = await a_variant(v4, (await a_spec(v4)).id)
     answer = await v4.raw.post(f"/v4/applications/{made.id}/process", json={"inputs": {}})
-    assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")
+    assert (answer.status_code, "OFFLINE" in answer.json()["detail"]) == (400, True)
 
 
 async def test_null_in_a_post_is_as_good_as_absent(v4: ServedV4) -> None:

@@ -140,7 +140,7 @@ async def test_a_test_case_keeps_what_lies_beside_its_data(stage):
     assert (replaced.id, replaced.created_at) == (case.id, case.created_at)
 
 
-async def test_deleting_a_test_case_twice_counts_once(stage):
+async def test_deleting_a_test_case_twice_counts_once_and_restoring_it_shows_it_restored(stage):
     made = await create(stage)
     [case] = await add(stage, made.id, "a")
     cases = stage.client.evaluation_datasets.test_cases
@@ -150,6 +150,9 @@ async def test_deleting_a_test_case_twice_counts_once(stage):
     assert (await inputs(stage, made.id), await inputs(stage, made.id, include_archived=True)) == ([], ["a"])
     with pytest.raises(BadRequestError):
         await cases.update(case.id, evaluation_dataset_id=made.id, test_case_data={"input": "b"})
+    for _ in range(2):
+        restored = await cases.update(case.id, evaluation_dataset_id=made.id, restore=True)
+        assert (restored.archived_at, await inputs(stage, made.id)) == (None, ["a"])
 
 
 async def test_flexible_data_comes_back_as_it_was(stage):
@@ -210,6 +213,8 @@ async def test_removing_a_dataset_takes_its_evaluations_along_and_restoring_brin
     for evaluation in (gone, deleted_before):
         await stage.client.evaluations.test_case_results.create(evaluation.id, **result)
     await stage.client.evaluations.delete(deleted_before.id)
+    ids = [kept.id, gone.id]
+    group = (await stage.raw.post("/v5/evaluation-groups", json={"name": "g", "evaluation_ids": ids})).json()["id"]
     assert [(await stage.client.evaluation_datasets.remove(dataset)).count for _ in range(2)] == [1, 0]
     assert [each.id async for each in stage.client.evaluations.list()] == [kept.id]
     assert [each.id async for each in stage.client.evaluation_datasets.list()] == []
@@ -223,6 +228,8 @@ async def test_removing_a_dataset_takes_its_evaluations_along_and_restoring_brin
     restored = await stage.client.evaluation_datasets.update(dataset, restore=True)
     assert (restored.archived_at, await inputs(stage, dataset)) == (None, ["q0"])
     assert {each.id async for each in stage.client.evaluations.list()} == {kept.id, gone.id}
+    members = (await stage.raw.get(f"/v5/evaluation-groups/{group}")).json()["members"]
+    assert [member["evaluation_id"] for member in members] == [kept.id], "what was archived has left its groups"
     results = await stage.client.evaluations.test_case_results.list(gone.id)
     assert (results.total_item_count, results.items[0].archived_at) == (1, None)
 
@@ -321,3 +328,22 @@ async def test_changes_at_once_lose_no_test_case(stage):
     found = await versions(stage, made.id)
     assert [num for num, _, _ in found] == list(range(1, len(found) + 1))
     assert sorted(await inputs_at(stage, made.id, str(len(found)))) == [f"i{number}" for number in range(8)]
+
+
+async def test_test_cases_name_files_of_their_account_only(stage):
+    mine = (await stage.raw.post("/v5/files", files={"file": b"x"})).json()["id"]
+    theirs = (await stage.stranger.post("/v5/files", files={"file": b"x"})).json()["id"]
+    made = await create(stage, "FLEXIBLE")
+    cases = stage.client.evaluation_datasets.test_cases
+
+    def data(file_id, part="input"):
+        return {"input": {"q": "?"}, part: {"page": {"file_type": "pdf", "file_id": file_id}}}
+
+    case = await cases.create(made.id, test_case_data=data(mine))
+    linked = {"input": {"picture": {"file_type": "image", "uri": "https://x.test/a.png"}}}
+    await cases.create(made.id, test_case_data=linked)
+    with pytest.raises(BadRequestError, match=rf"1\.test_case_data\.expected_output\.page.*{theirs}"):
+        await cases.batch(made.id, items=[{"test_case_data": data(each, "expected_output")} for each in (mine, theirs)])
+    with pytest.raises(BadRequestError, match=r"test_case_data\.input\.page: there is no file"):
+        await cases.update(case.id, evaluation_dataset_id=made.id, test_case_data=data("nobody's"))
+    assert len(await inputs(stage, made.id)) == 2

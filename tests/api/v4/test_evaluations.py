@@ -407,6 +407,14 @@ async def test_neither_version_drops_what_only_the_other_sees(stage):
     assert shown == {**born, "metadata": {"z": 1}, "name": "v4"}
 
 
+async def test_version_5_says_that_what_waits_for_results_has_nothing_to_cancel(stage):
+    made = await stage.evaluation()
+    refused = await stage.raw.post(f"/v5/evaluations/{made.id}/cancel")
+    assert (refused.status_code, "runs no tasks" in refused.json()["detail"]) == (400, True)
+    changed = await stage.raw.patch(f"/v5/evaluations/{made.id}/tasks/nothing", json={"configuration": {}})
+    assert changed.status_code == 404
+
+
 async def test_either_version_archives_and_restores_for_both(stage):
     made = await stage.evaluation()
     await stage.client.evaluations.delete(made.id)

@@ -1,4 +1,5 @@
-"""Version 4's official client in its strict mode against a real server: from an application to a labelled result."""
+"""Version 4's official client in its strict mode against a real server on either database: from an application to a
+labelled result."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,19 +9,27 @@ from typing import Any
 import httpx
 import pytest
 from scale_gp import NotFoundError, SGPClient, UnprocessableEntityError
+from scale_gp.lib.dataset_builder import DatasetBuilder
+from scale_gp.lib.types.multiturn import MultiturnTestCaseSchema
+from scale_gp.lib.types.summarization import SummarizationTestCaseSchema
+from scale_gp.lib.types.translation import TranslationTestCaseSchema
+from scale_gp.types.evaluation_datasets import FlexibleTestCaseSchema, GenerationTestCaseSchema
 
 import assay
+from tests.fakes.postgres import fresh_database
 from tests.fakes.server_process import ServerProcess, running_server
 
 ACCOUNT = "default"
 FOUR_VIEWS: Any = ["ApplicationSpec", "AsyncJobs", "EvaluationConfig", "EvaluationDatasets"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """A running server of the source under test."""
-    source = str(Path(assay.__file__).parents[1])
-    with running_server(tmp_path_factory.mktemp("v4") / "data", PYTHONPATH=source) as process:
+    environment = {"PYTHONPATH": str(Path(assay.__file__).parents[1])}
+    if request.param == "postgres":
+        environment["ASSAY_DATABASE_URL"] = fresh_database()
+    with running_server(tmp_path_factory.mktemp("v4") / "data", **environment) as process:
         yield process
     assert "Traceback" not in process.log, process.log[-6000:]
 
@@ -115,6 +124,45 @@ def test_an_evaluation_is_labelled_from_its_first_result_to_its_last(v4: SGPClie
     assert v4.evaluations.delete(evaluation.id).count == 1
     assert evaluation.id not in [each.id for each in v4.evaluations.list(application_spec_id=spec.id)]
     assert v4.evaluations.update(evaluation.id, restore=True).archived_at is None
+
+
+SUMMARY = {"expected_summary": None, "other_inputs": None, "other_expected": None}
+
+
+@pytest.mark.parametrize(
+    ("cases", "kept"),
+    [
+        ([GenerationTestCaseSchema(input="i", expected_output="o")], {"input": "i", "expected_output": "o"}),
+        (
+            [FlexibleTestCaseSchema(input={"n": 1, "s": "t"}, expected_output={"l": [1]})],
+            {"input": {"n": 1, "s": "t"}, "expected_output": {"l": [1]}},
+        ),
+        (
+            [SummarizationTestCaseSchema(document="d", **SUMMARY)],
+            {"input": {"document": "d"}, "expected_output": {}},
+        ),
+        (
+            [MultiturnTestCaseSchema(messages=[{"role": "user", "content": "hi"}], turns=[1])],
+            {"input": {"messages": [{"role": "user", "content": "hi"}], "turns": [1]}, "expected_output": {}},
+        ),
+        (
+            [TranslationTestCaseSchema(original_text="o", language="de", expected_translation="t")],
+            {"input": {"original_text": "o", "language": "de"}, "expected_output": {"expected_translation": "t"}},
+        ),
+    ],
+    ids=["generation", "flexible", "summarization", "multiturn", "translation"],
+)
+def test_the_clients_own_builder_of_datasets_publishes_version_1(
+    v4: SGPClient, raw: httpx.Client, cases: Any, kept: dict[str, Any]
+) -> None:
+    builder = DatasetBuilder(v4)
+    dataset = builder.initialize(account_id=ACCOUNT, name="built", test_cases=cases)
+    versions = v4.evaluation_datasets.evaluation_dataset_versions.list(dataset.id)
+    assert [(version.num, version.draft) for version in versions] == [(1, False)]
+    stored = raw.get(f"/v4/evaluation-datasets/{dataset.id}/test-cases/history/1", params={"limit": 10_000}).json()
+    assert [case["test_case_data"] for case in stored["items"]] == [kept]
+    rows = raw.get("/v5/dataset-items", params={"dataset_id": dataset.id}).json()["items"]
+    assert [row["data"] for row in rows] == [kept]
 
 
 def test_every_page_of_a_sorted_list_is_reached_once(v4: SGPClient) -> None:

@@ -116,7 +116,6 @@ async def test_a_layout_that_points_at_nothing_is_refused_with_its_place(people)
         ({"overlap": 0}, "overlap"),
         ({"overlap": 101}, "overlap"),
         ({"audit_levels": 3}, "audit_levels"),
-        ({"rubric_id": "r"}, "rubric_id"),
         ({"prefill_from": "nothing"}, "prefill_from"),
         ({"layout": {"children": [{"data": "item.quality"}]}}, "data"),
     ],
@@ -673,3 +672,20 @@ async def test_a_contributors_key_is_good_for_their_tasks_and_nothing_else(peopl
     ):
         reply = await people.send("con", method, path, json=body)
         assert reply.status_code == 403, (method, path, reply.text)
+
+
+async def test_people_see_the_rubric_that_they_answer_by(people):
+    raw = people.api.served.raw
+    body = {"title": "Good answers", "criteria": [{"title": "says why", "weight": 2}]}
+    rubric = (await raw.post("/v5/rubrics", json=body)).json()
+    task = contributor_task(await people.asks(), rubric_id=rubric["id"])
+    await _asked(people, task, rows=1)
+    await raw.patch(f"/v5/rubrics/{rubric['id']}", json={"title": "Renamed since"})
+    claimed = await people.claim("ann")
+    schemas.AnnotationTaskDetail.model_validate(claimed)
+    shown = claimed["questions"][0]["rubric"]
+    assert (shown["version"], shown["title"]) == (1, "Good answers")
+    assert [(each["title"], each["weight"]) for each in shown["criteria"]] == [("says why", 2)]
+    unknown = {"name": "n", "data": [{"answer": "a"}], "tasks": [contributor_task(await people.asks(), rubric_id="r")]}
+    reply = await raw.post("/v5/evaluations", json=unknown)
+    assert (reply.status_code, "tasks.0.configuration.rubric_id" in reply.json()["detail"]) == (400, True)

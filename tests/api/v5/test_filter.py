@@ -99,6 +99,7 @@ async def test_another_accounts_evaluations_are_neither_found_nor_counted(api):
         ({"filters": [_filter("n", "==", "1"), _filter("n", "=", "1")]}, ["body", "filters", 1, "operator"]),
         ({"filters": [{"key": "n", "operator": "=="}]}, ["body", "filters", 0, "value"]),
         ({"filters": [_filter("", "==", "1")]}, ["body", "filters", 0, "key"]),
+        ({"filters": [{**_filter("n", "==", "1"), "object": "filter"}]}, ["body", "filters", 0, "object"]),
         ({"filters": [_filter("n", "IN", "[1,")]}, ["body", "filters", 0, "value"]),
         ({"filters": [_filter("n", "==", "a\x00")]}, ["body", "filters", 0, "value"]),
     ],

@@ -9,7 +9,7 @@ import typer.main
 from assay.cli.main import app
 from assay.cli.runfile import KEYS
 from assay.cli.thresholds import EVALUATION_QUANTITIES, TASK_QUANTITIES
-from assay.settings import Settings, VendorSettings
+from assay.settings import SecretSettings, Settings, VendorSettings
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
@@ -38,7 +38,7 @@ def test_the_cli_page_names_every_command_and_option() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("model", [Settings, VendorSettings])
+@pytest.mark.parametrize("model", [SecretSettings, Settings, VendorSettings])
 def test_the_settings_page_names_every_setting(model: Any) -> None:
     page = (REFERENCE / "settings.md").read_text("utf-8")
     assert [name for name in model.model_fields if f"| `{name}` |" not in page] == []
@@ -46,7 +46,7 @@ def test_the_settings_page_names_every_setting(model: Any) -> None:
 
 def test_the_settings_page_gives_the_defaults_that_are_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     page = (REFERENCE / "settings.md").read_text("utf-8")
-    for model in (Settings, VendorSettings):
+    for model in (SecretSettings, Settings, VendorSettings):
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float | str) and not isinstance(field.default, bool):
                 default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)

@@ -64,6 +64,9 @@ def test_a_run_file_becomes_the_request_and_its_thresholds(tmp_path: Path) -> No
         ("tags: [demo]", "tags: [1]", r"run\.yaml:2: tags\.0: a tag must be text"),
         ("  - {answer: Paris, capital: Paris}", "  - Paris", r"run\.yaml:5: data\.0: a row must be a mapping"),
         ("task_type: metric", "task_type: 5", r"run\.yaml:7: tasks\.0\.task_type: task_type must be given, as text"),
+        ("tags: [demo]", "cache: always", r"run\.yaml:2: cache: must be one of auto, on, read, off"),
+        ("tags: [demo]", "max_cost: 0", r"run\.yaml:2: max_cost: must be a number of US dollars above 0"),
+        ("tags: [demo]", "max_cost: true", r"run\.yaml:2: max_cost: must be a number"),
         ("name: capitals\n", "", r"run\.yaml: the key 'name' is missing"),
     ],
 )
@@ -71,6 +74,14 @@ def test_what_is_wrong_is_named_by_line_and_key(tmp_path: Path, old: str, new: s
     assert old in GOOD
     with pytest.raises(UnreadableFile, match=message):
         read_run_file(_file(tmp_path, GOOD.replace(old, new)))
+
+
+def test_a_run_file_says_how_models_may_be_called_and_the_command_line_has_the_last_word(tmp_path: Path) -> None:
+    found = read_run_file(_file(tmp_path, GOOD.replace("tags: [demo]", "cache: off\nmax_cost: 2")))
+
+    assert (found.evaluation["cache"], found.evaluation["max_cost"]) == ("off", 2)
+    assert found.under(max_cost=3.5).evaluation == {**found.evaluation, "max_cost": 3.5}
+    assert found.under(max_cost=None).evaluation == found.evaluation
 
 
 def test_rows_are_read_from_a_file_beside_the_run_file(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from assay.core.results import ErrorType, Result, ResultStatus
 from assay.core.tasks import TaskSpec
 from assay.ports.engine import Chunk
 from assay.ports.storage import NewItem, Storage
+from assay.registry.task_types import Services
 from assay.services.execution import ChunkSizes, Execution
+from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluations import make_evaluation, make_result
 from tests.builders.identity import new_id
@@ -37,8 +39,9 @@ class Job:
         """Another process's execution; without `known` it has no task types."""
         types = {"fake": self.fake} if known else {}
         sizes = ChunkSizes(largest=4, smallest=2, parts=2)
-        services = cast("Any", None)
-        return Execution(self.storage, self.writer, types, services, self.clock, chunk_sizes=sizes)
+        services = Services(cast("Any", None), cast("Any", None), {})
+        calls = ModelCalls(services.models, CallLedger(self.storage, self.clock, flush_seconds=0.01), PriceTable())
+        return Execution(self.storage, self.writer, types, services, self.clock, chunk_sizes=sizes, calls=calls)
 
     async def add(self, rows: Sequence[Mapping[str, Any]], *tasks: TaskSpec, **changes: Any) -> Evaluation:
         """A running evaluation."""

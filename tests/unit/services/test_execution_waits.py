@@ -14,6 +14,7 @@ from assay.registry.discovery import load_metrics, load_task_types
 from assay.registry.task_types import Services
 from assay.services.evaluations import Evaluations, NewEvaluation
 from assay.services.execution import ChunkSizes, Execution
+from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
 from tests.builders.evaluating import RecordingEngine, metric_task
 from tests.builders.stored import MovableClock, caller_of, sqlite_storage
@@ -68,7 +69,9 @@ async def test_a_job_waits_for_its_database_and_loses_nothing(storage: Storage) 
     unsteady = UnsteadyStorage(storage)
     writer = ResultWriter(cast("Storage", unsteady), 0.01)
     sizes = ChunkSizes(largest=2, smallest=1)
-    job = Execution(cast("Storage", unsteady), writer, task_types, services, clock, chunk_sizes=sizes)
+    ledger = CallLedger(cast("Storage", unsteady), clock, flush_seconds=0.01)
+    calls = ModelCalls(services.models, ledger, PriceTable())
+    job = Execution(cast("Storage", unsteady), writer, task_types, services, clock, chunk_sizes=sizes, calls=calls)
 
     chunks = await job.plan(made.id)
     for chunk in chunks:

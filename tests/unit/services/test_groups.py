@@ -92,7 +92,7 @@ async def test_a_membership_that_ended_is_not_shown(groups, storage):
     stays, leaves = [await a_stored_evaluation(storage, ANNA) for _ in range(2)]
     made = await _group(groups, leaves, stays)
     async with storage.write() as work:
-        await work.groups.remove_evaluation(leaves.id, MovableClock().now())
+        await work.groups.remove_evaluations([leaves.id], MovableClock().now())
     read = await groups.get(ANNA, made.id)
     (listed,) = (await groups.list(ANNA, PageRequest(), TextFilter())).items
     assert [member.evaluation_id for member in read.members] == [stays.id]

@@ -140,10 +140,11 @@ class DbosEngine:
         for evaluation_id in await self._ready_job.unfinished():
             await self._revive(evaluation_id)
 
-    async def _revive(self, evaluation_id: str) -> bool:
+    async def _revive(self, evaluation_id: str, *, given_up: bool = False) -> bool:
         """See to it that an unsettled evaluation has a job: one that a crash kept from starting, or one whose
         workflows all ended and did not settle it, is started anew and does what is left. Returns False, and does
-        nothing, while a workflow of it is active."""
+        nothing, while a workflow of it is active. One that was given up is failed, unless it is `given_up` that is
+        to be tried again."""
         from dbos import DBOS
 
         active = await DBOS.list_workflows_async(
@@ -152,7 +153,7 @@ class DbosEngine:
         if active:
             return False
         ended = await DBOS.list_workflows_async(workflow_id_prefix=evaluation_id, load_input=False, load_output=False)
-        if any(workflow.status == GIVEN_UP for workflow in ended):
+        if not given_up and any(workflow.status == GIVEN_UP for workflow in ended):
             await self._ready_job.finish(evaluation_id, "the server ended too often while it ran this job")
             return True
         if ended:
@@ -307,7 +308,7 @@ class DbosEngine:
             log.error("a job is taken up later", evaluation_id=evaluation_id, **_without_text(error))  # noqa: TRY400
 
     async def _resume(self, evaluation_id: str) -> None:
-        if await self._revive(evaluation_id) or evaluation_id in self._resuming:
+        if await self._revive(evaluation_id, given_up=True) or evaluation_id in self._resuming:
             return
         self._resuming[evaluation_id] = asyncio.create_task(self._resume_later(evaluation_id), name="engine-resume")
 
@@ -315,7 +316,9 @@ class DbosEngine:
         """A job may be just ending, and not see what is to do since: ask again, ever more seldom."""
         pause = RESUMED_AFTER
         try:
-            while evaluation_id in await self._ready_job.unfinished() and not await self._revive(evaluation_id):
+            while evaluation_id in await self._ready_job.unfinished() and not await self._revive(
+                evaluation_id, given_up=True
+            ):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.tend_seconds)
         except Exception as error:

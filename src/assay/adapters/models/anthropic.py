@@ -7,7 +7,10 @@ from typing import Any
 
 import orjson
 
-from assay.adapters.models.dialect import Untranslatable, count, join_url
+from assay.adapters.models.anthropic_chunks import FINISH_REASONS, AnthropicChunks
+from assay.adapters.models.chunks import ChunkReader, count
+from assay.adapters.models.dialect import Untranslatable, join_url
+from assay.ports.models import AnswerShape
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -34,13 +37,6 @@ _WITHOUT_EFFECT = {
     "reasoning_effort": (),
 }
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
-_FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 
 
 class AnthropicDialect:
@@ -112,7 +108,11 @@ class AnthropicDialect:
             "created": int(time.time()),
             "model": body.get("model"),
             "choices": [
-                {"index": 0, "finish_reason": _FINISH.get(str(body.get("stop_reason")), "stop"), "message": message}
+                {
+                    "index": 0,
+                    "finish_reason": FINISH_REASONS.get(str(body.get("stop_reason")), "stop"),
+                    "message": message,
+                }
             ],
             "usage": {
                 "prompt_tokens": prompt or 0,
@@ -120,6 +120,38 @@ class AnthropicDialect:
                 "total_tokens": (prompt or 0) + (completion or 0),
             },
         }
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        if shape.schema.get("type") != "object":
+            raise Untranslatable("a tool's input is an object")
+        function = {"name": shape.name, "description": "Gives the answer.", "parameters": shape.schema}
+        tools = [{"type": "function", "function": function}]
+        choice = {"type": "function", "function": {"name": shape.name}}
+        return self.chat_body(name, {**request, "tools": tools, "tool_choice": choice})
+
+    def held_reply(self, body: Any) -> Any:
+        reply = self.chat_reply(body)
+        if reply is not body:
+            choice = reply["choices"][0]
+            calls = choice["message"].pop("tool_calls", None)
+            if calls:
+                choice["message"]["content"] = calls[0]["function"]["arguments"]
+                choice["finish_reason"] = "stop" if choice["finish_reason"] == "tool_calls" else choice["finish_reason"]
+        return reply
+
+    def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        said = {key: value for key, value in request.items() if key != "stream_options"}
+        return {**self.chat_body(name, said), "stream": True}
+
+    def chat_chunks(self, request: Mapping[str, Any]) -> ChunkReader:
+        options = request.get("stream_options")
+        return AnthropicChunks(with_usage=bool(isinstance(options, dict) and options.get("include_usage")))
+
+    def completion_path(self) -> str:
+        raise Untranslatable("Anthropic's Messages API has no completions of a prompt; ask for a chat")
+
+    def models_path(self) -> str:
+        return "/v1/models"
 
     def tokens(self, body: Any) -> tuple[int | None, int | None]:
         usage = body.get("usage") if isinstance(body, dict) else None

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-LARGEST_COUNT = 2**53
-"""Larger counts of tokens are no counts."""
+from assay.adapters.models.chunks import ChunkReader
+from assay.ports.models import AnswerShape
 
 
 class Untranslatable(Exception):
@@ -34,6 +34,31 @@ class Dialect(Protocol):
         """The vendor's answer in OpenAI's shape; as it is when it is not what the vendor promises."""
         ...
 
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        """The chat's body with the answer held to a shape. Raises Untranslatable where it cannot be."""
+        ...
+
+    def held_reply(self, body: Any) -> Any:
+        """The answer to a `held_body` in OpenAI's shape, with the JSON as the assistant's text."""
+        ...
+
+    def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of a chat that is to be streamed; `request` may hold OpenAI's `stream_options`. Raises
+        Untranslatable."""
+        ...
+
+    def chat_chunks(self, request: Mapping[str, Any]) -> ChunkReader:
+        """What reads the stream of such a chat."""
+        ...
+
+    def completion_path(self) -> str:
+        """Where completions go. Raises Untranslatable where there are none."""
+        ...
+
+    def models_path(self) -> str:
+        """Where the vendor lists its models."""
+        ...
+
     def infer_path(self, args: Mapping[str, Any]) -> str:
         """Where a raw body goes, judged by its keys."""
         ...
@@ -47,9 +72,3 @@ def join_url(base_url: str, path: str) -> str:
     """A path appended to a base URL's own path, before its query."""
     base, mark, query = base_url.partition("?")
     return base.rstrip("/") + path + mark + query
-
-
-def count(usage: Any, key: str) -> int | None:
-    """A token count out of a usage object; None when it is missing or no count (or one that no database holds)."""
-    value = usage.get(key) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT else None

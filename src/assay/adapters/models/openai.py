@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assay.adapters.models.dialect import count, join_url
+from assay.adapters.models.chunks import ChunkReader, OpenAIChunks, count
+from assay.adapters.models.dialect import join_url
+from assay.ports.models import AnswerShape
 
 
 class OpenAIDialect:
@@ -27,6 +29,27 @@ class OpenAIDialect:
 
     def chat_reply(self, body: Any) -> Any:
         return body
+
+    def held_body(self, name: str, request: Mapping[str, Any], shape: AnswerShape) -> dict[str, Any]:
+        schema: dict[str, Any] = {"name": shape.name, "schema": shape.schema}
+        if shape.strict is not None:
+            schema["strict"] = shape.strict
+        return {"model": name, **request, "response_format": {"type": "json_schema", "json_schema": schema}}
+
+    def held_reply(self, body: Any) -> Any:
+        return body
+
+    def stream_body(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.chat_body(name, request), "stream": True}
+
+    def chat_chunks(self, request: Mapping[str, Any]) -> ChunkReader:
+        return OpenAIChunks()
+
+    def completion_path(self) -> str:
+        return "/completions"
+
+    def models_path(self) -> str:
+        return "/models"
 
     def infer_path(self, args: Mapping[str, Any]) -> str:
         if "messages" in args:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assay.adapters.models.anthropic import AnthropicDialect
-from assay.adapters.models.dialect import Dialect
+from assay.adapters.models.dialect import Dialect, Untranslatable
 from assay.adapters.models.openai import OpenAIDialect
 from assay.settings import VendorSettings
 
@@ -38,9 +38,18 @@ class Vendor:
             if self.settings.api_key_env is None:
                 return f"vendor {self.name!r} requires a key: set api_key_env in [vendors.{self.name}]"
             return f"vendor {self.name!r} needs a key: set {self.settings.api_key_env} in the server's environment"
-        if not (self.key.isascii() and self.key.isprintable()):
+        if not _is_sendable(self.key):
             return f"{self.settings.api_key_env} holds characters that no key has"
         return None
+
+    def with_key(self, key: str) -> "Vendor":
+        """The vendor as somebody with a key of their own calls it: the server's key does not go along, nor do
+        headers of the settings that would stand in for it. Raises Untranslatable for what is no key."""
+        if not key or not _is_sendable(key):
+            raise Untranslatable("the key that came with the request holds characters that no key has")
+        carrying = {name.lower() for name in self.dialect.headers(key)}
+        kept = {name: value for name, value in self.settings.headers.items() if name.lower() not in carrying}
+        return replace(self, key=key, settings=self.settings.model_copy(update={"headers": kept}))
 
     def headers(self) -> dict[str, str]:
         """The headers of each request; the settings' own headers win."""
@@ -62,3 +71,8 @@ class Vendor:
         text = _KEY.sub(_HIDDEN, _TOKEN.sub(rf"\1 {_HIDDEN}", text))
         text = " ".join(text.split())
         return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _is_sendable(key: str) -> bool:
+    """Whether a key can travel in a header."""
+    return key.isascii() and key.isprintable()

@@ -20,8 +20,7 @@ ATTEMPTS = 100
 
 _ALLOWED = (
     " AND (SELECT COUNT(*) FROM annotation_tasks o WHERE o.item_seq = t.item_seq AND o.queue_id = t.queue_id"
-    " AND o.assigned_to = :me AND o.seq <> t.seq AND (t.level = 0 OR o.level <> t.level)"
-    " AND (o.status <> 'NOT_READY' OR o.reserved = 1)) = 0"
+    " AND o.assigned_to = :me AND o.seq <> t.seq AND (t.level = 0 OR o.level <> t.level)) = 0"
     " AND (SELECT COUNT(*) FROM annotation_skips s WHERE s.task_seq = t.seq AND s.identity_id = :me) = 0"
 )
 """`core.annotation.may_work`, and that the caller has not skipped it. Counts, not NOT EXISTS: no database makes

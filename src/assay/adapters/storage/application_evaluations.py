@@ -210,30 +210,39 @@ class SqlApplicationEvaluations:
         ]
         await self._session.run(insert(evaluation_datasets), links)
 
-    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> None:
-        """Archive the evaluations with a setup that use the dataset, and their items, under one time."""
-        await self._move(dataset_id, None, at, at)
+    async def archive_of_dataset(self, dataset_id: str, at: datetime) -> Sequence[str]:
+        """Archive the evaluations with a setup that use the dataset, and their items, under one time; their ids."""
+        return await self._move(dataset_id, None, at, at)
 
     async def restore_of_dataset(self, dataset_id: str, archived_at: datetime, at: datetime) -> None:
         """Undo `archive_of_dataset`, for exactly what it archived."""
         await self._move(dataset_id, archived_at, None, at)
 
-    async def _move(self, dataset_id: str, before: datetime | None, after: datetime | None, at: datetime) -> None:
-        """Give the evaluations of a dataset that were archived at `before`, and their items, the time `after`."""
+    async def _move(
+        self, dataset_id: str, before: datetime | None, after: datetime | None, at: datetime
+    ) -> Sequence[str]:
+        """Give the evaluations of a dataset that were archived at `before`, and their items, the time `after`. They
+        are held first, in the order in which groups hold theirs: what another transaction archives meanwhile must
+        not be counted twice."""
         using = (
             select(evaluation_datasets.c.evaluation_seq)
             .join(datasets, datasets.c.seq == evaluation_datasets.c.dataset_seq)
             .join(application_setups, _setup.evaluation_seq == evaluation_datasets.c.evaluation_seq)
             .where(datasets.c.id == dataset_id)
         )
-        moving = select(_evaluation.seq, _evaluation.account_id).where(
-            _evaluation.seq.in_(using), _evaluation.archived_at == before
+        moving = (
+            select(_evaluation.id, _evaluation.seq, _evaluation.account_id)
+            .where(_evaluation.seq.in_(using), _evaluation.archived_at == before)
+            .order_by(_evaluation.id)
+            .with_for_update(of=evaluations, key_share=True)
         )
-        owners = dict(map(tuple, await self._session.rows(moving)))
+        found = await self._session.pairs(moving)
+        owners = {seq: account_id for _, seq, account_id in found}
         for some in slices(list(owners)):
             of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
             await self._session.run(of_items.values(archived_at=after))
         await self._evaluations.archive_many(owners, after, at)
+        return [identifier for identifier, _, _ in found]
 
     async def _with_setups(self, found: Sequence[Evaluation]) -> Sequence[ApplicationEvaluation]:
         setups: dict[int, ApplicationSetup] = {}

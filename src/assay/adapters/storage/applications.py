@@ -6,8 +6,16 @@ from sqlalchemy import Row
 
 from assay.adapters.storage.catalogue import SqlCatalogue, creation
 from assay.adapters.storage.catalogue_tables import application_specs, application_variants, evaluation_configs
+from assay.adapters.storage.paging import Listing, page_rows
 from assay.core.applications import ApplicationSpec, ApplicationVariant, VariantVersion
 from assay.core.evaluation_configs import EvaluationConfig, EvaluationType
+from assay.core.paging import Page, PageRequest
+
+_VARIANT_ORDERS = {
+    "created_at": (application_variants.c.created_at, application_variants.c.seq),
+    "name": (application_variants.c.name, application_variants.c.seq),
+    "id": (application_variants.c.id,),
+}
 
 
 class SqlApplicationSpecs(SqlCatalogue[ApplicationSpec]):
@@ -63,6 +71,26 @@ class SqlApplicationVariants(SqlCatalogue[ApplicationVariant]):
             published_at=row.published_at,
             updated_at=row.updated_at,
         )
+
+    async def page(
+        self,
+        account_id: str,
+        page: PageRequest,
+        *,
+        include_archived: bool = False,
+        application_spec_id: str | None = None,
+    ) -> Page[ApplicationVariant]:
+        """A page of the account's variants."""
+        variants = application_variants.c
+        matches = members = self._within([account_id])
+        if not include_archived:
+            matches = matches.where(variants.archived_at.is_(None))
+        if application_spec_id is not None:
+            matches = matches.where(variants.application_spec_id == application_spec_id)
+        rows, total, has_more = await page_rows(
+            self._session, Listing(matches, members, variants.id, _VARIANT_ORDERS), page
+        )
+        return Page([self._entity(row) for row in rows], total, has_more)
 
 
 class SqlEvaluationConfigs(SqlCatalogue[EvaluationConfig]):

@@ -5,18 +5,19 @@ PostgreSQL has one pool; its readers are read-only transactions that see one sna
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import aiosqlite
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import ColumnElement, Connection, Table, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import FunctionElement
@@ -44,6 +45,7 @@ RESULT_COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "cached",
+    "cost",
     "sandbox",
     "detail",
 )
@@ -80,6 +82,7 @@ _TYPES = {
     "completion_tokens": "bigint",
     "kind": "smallint",
     "cached": "smallint",
+    "cost": "double precision",
     "dataset_item_version_num": "integer",
 }
 
@@ -146,6 +149,10 @@ def _collated(element: by_code_point, compiler: SQLCompiler, **kw: Any) -> str:
     return f'{compiler.process(element.clauses, **kw)} COLLATE "C"'
 
 
+Allowed = Callable[[ReadOnlyColumnCollection[str, Any]], ColumnElement[bool] | None]
+"""Of the row that comes: the condition under which it replaces the one that is there; None: always."""
+
+
 class Dialect(Protocol):
     """One kind of database."""
 
@@ -188,6 +195,11 @@ class Dialect(Protocol):
         """An insert that does nothing when the row's key is taken."""
         ...
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        """An insert that, when the row's key is taken, writes the columns of `update` over the row that is there,
+        where `when` of the row that comes allows it."""
+        ...
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows of ITEM_COLUMNS in order."""
         ...
@@ -218,6 +230,10 @@ class Dialect(Protocol):
 
     def is_busy(self, error: BaseException) -> bool:
         """Whether trying to begin again may help."""
+        ...
+
+    def is_locked(self, error: BaseException) -> bool:
+        """Whether somebody else holds the lock that was asked for."""
         ...
 
 
@@ -303,6 +319,13 @@ class SqliteDialect:
 
         return sqlite.insert(table).on_conflict_do_nothing()
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import sqlite
+
+        insert = sqlite.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, list(rows))
 
@@ -331,6 +354,9 @@ class SqliteDialect:
         return None
 
     def is_busy(self, error: BaseException) -> bool:
+        return self.is_locked(error)
+
+    def is_locked(self, error: BaseException) -> bool:
         return _sqlite_code(error) in (5, 6, 15)
 
 
@@ -420,6 +446,13 @@ class PostgresDialect:
 
         return postgresql.insert(table).on_conflict_do_nothing()
 
+    def insert_or_update(self, table: Table, key: Sequence[str], update: Sequence[str], when: Allowed) -> Insert:
+        from sqlalchemy.dialects import postgresql
+
+        insert = postgresql.insert(table)
+        coming = {name: insert.excluded[name] for name in update}
+        return insert.on_conflict_do_update(index_elements=key, set_=coming, where=when(insert.excluded))
+
     async def add_items(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         await connection.exec_driver_sql(self._insert_item, tuple(map(list, zip(*rows, strict=True))))
 
@@ -456,6 +489,9 @@ class PostgresDialect:
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(self.fault(error), Unavailable)
+
+    def is_locked(self, error: BaseException) -> bool:
+        return _sqlstate(error) == "55P03"
 
 
 def _sqlstate(error: BaseException) -> str:

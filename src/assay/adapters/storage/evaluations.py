@@ -190,7 +190,7 @@ class SqlEvaluations:
         values: dict[str, Any] = {"status": str(status), "status_reason": reason}
         if started_at is not None:
             values["started_at"] = started_at
-        if finished_at is not None:
+        if finished_at is not None or status == EvaluationStatus.RUNNING:
             values["finished_at"] = finished_at
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
         if only_if is not None:

@@ -11,7 +11,7 @@ from assay.adapters.storage.datasets import naming
 from assay.adapters.storage.dialects import one_of
 from assay.adapters.storage.member_evaluations import joined, read_evaluations
 from assay.adapters.storage.paging import Listing, page_rows, text_conditions
-from assay.adapters.storage.session import Session, slices
+from assay.adapters.storage.session import Session, in_lists, slices
 from assay.adapters.storage.tables import SEQUENCE, Moment, Words, evaluations, group_counts, group_members, groups
 from assay.core.errors import RuleViolation
 from assay.core.evaluations import Evaluation
@@ -152,14 +152,15 @@ class SqlGroups:
         rows, total, has_more = await page_rows(self._session, listing, page)
         return Page(await self._complete(rows), total, has_more)
 
-    async def remove_evaluation(self, evaluation_id: str, at: datetime) -> None:
-        """Mark the evaluation's memberships deleted."""
-        member = select(evaluations.c.seq).where(evaluations.c.id == evaluation_id).scalar_subquery()
-        await self._session.run(
-            update(group_members)
-            .where(group_members.c.evaluation_seq == member, group_members.c.deleted_at.is_(None))
-            .values(deleted_at=at)
-        )
+    async def remove_evaluations(self, evaluation_ids: Sequence[str], at: datetime) -> None:
+        """Mark the evaluations' memberships deleted."""
+        for some in in_lists(evaluation_ids):
+            leaving = select(evaluations.c.seq).where(evaluations.c.id.in_(some))
+            await self._session.run(
+                update(group_members)
+                .where(group_members.c.evaluation_seq.in_(leaving), group_members.c.deleted_at.is_(None))
+                .values(deleted_at=at)
+            )
 
     async def _hold(self, account_id: str, evaluation_ids: Sequence[str]) -> dict[str, int]:
         """The sequence numbers, by id, of the account's unarchived evaluations among these. None of them can be

@@ -14,7 +14,7 @@ from assay.ports.storage import ResultTotals
 
 _COLUMNS = (
     "item_seq, alias, status, value, error_type, error_message,"
-    " latency, attempts, prompt_tokens, completion_tokens, cached, detail"
+    " latency, attempts, prompt_tokens, completion_tokens, cached, cost, detail"
 )
 _IN_RANGE = text(
     f"SELECT {_COLUMNS} FROM results WHERE evaluation_seq = :evaluation"  # noqa: S608
@@ -103,7 +103,7 @@ async def _read(
 
 def _by_item(evaluation_seq: int, rows: Iterable[Sequence[Any]]) -> ResultsByItem:
     found: dict[int, dict[str, Result]] = {}
-    for item_seq, alias, status, value, kind, message, latency, tries, asked, told, cached, detail in rows:
+    for item_seq, alias, status, value, kind, message, latency, tries, asked, told, cached, cost, detail in rows:
         result = Result(
             evaluation_seq,
             item_seq,
@@ -111,7 +111,7 @@ def _by_item(evaluation_seq: int, rows: Iterable[Sequence[Any]]) -> ResultsByIte
             _STATUS[status],
             None if value is None else load_json(value),
             None if kind is None else TaskError(_ERROR_TYPE[kind], message),
-            None if latency is None else Usage(latency, tries, asked, told, cached == 1),
+            None if latency is None else Usage(latency, tries, asked, told, cached == 1, cost),
             None if detail is None else load_json(detail),
         )
         of_item = found.get(item_seq)
@@ -158,9 +158,9 @@ _NONE, _NUMBER, _BOOLEAN, _TEXT, _OTHER = (kind.value for kind in ValueKind)
 
 
 _WITH_VALUE = (ResultStatus.COMPLETED, ResultStatus.PREFILLED)
-_NO_USAGE = (None, None, None, None, None)
+_NO_USAGE = (None, None, None, None, None, None)
 
 
 def _usage(usage: Usage) -> tuple[Any, ...]:
     cached = 1 if usage.cached else 0
-    return (usage.latency, usage.attempts, usage.prompt_tokens, usage.completion_tokens, cached)
+    return (usage.latency, usage.attempts, usage.prompt_tokens, usage.completion_tokens, cached, usage.cost)

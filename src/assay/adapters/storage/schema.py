@@ -1,20 +1,29 @@
 """The schema's age: whether a database fits this version of Assay, and bringing it up to date."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from assay.adapters.storage.dialects import Dialect, dialect_for
 from assay.adapters.storage.session import translated
 from assay.core.errors import NotConfigured
 
-HEAD = "0007"
+HEAD = "0011"
 """The newest revision in migrations/versions; revisions are numbers that sort as text."""
 VERSION_TABLE = "assay_schema"
+PATIENCE = 60.0
+"""Seconds that a lock on the database is waited for."""
+PAUSE = 0.05
 
 SchemaState = Literal["empty", "older", "current", "newer"]
+Begin = Callable[[Connection], None]
 
 
 async def schema_state(url: str) -> SchemaState:
@@ -22,36 +31,56 @@ async def schema_state(url: str) -> SchemaState:
     dialect = dialect_for(url)
     if dialect.is_absent():
         return "empty"
-    with translated(dialect):
-        engine = dialect.writers()
-        try:
-            async with engine.connect() as connection:
-                return await connection.run_sync(_state)
-        finally:
-            await engine.dispose()
+    async with _connected(dialect) as connection:
+        return await connection.run_sync(_state)
 
 
 async def upgrade(url: str) -> None:
-    """Bring the schema up to date in one transaction, alone; nothing to do when it is current. Raises
-    NotConfigured when a newer Assay has been here."""
+    """Bring the schema up to date in one transaction, alone; nothing to do when it is current. Who comes second
+    waits for the first. Raises NotConfigured when a newer Assay has been here."""
     dialect = dialect_for(url)
+    async with _connected(dialect, dialect.begin_upgrade) as connection:
+        state = await connection.run_sync(_state)
+        if state == "newer":
+            raise NotConfigured("database_url: this database belongs to a newer Assay; install that one")
+        if state != "current":
+            await connection.run_sync(_migrate)
+        await connection.commit()
+
+
+@asynccontextmanager
+async def _connected(dialect: Dialect, begin: Begin | None = None) -> AsyncIterator[AsyncConnection]:
+    """A connection of its own, on which `begin` was called. Locks are waited for: another upgrade has SQLite's for
+    as long as it takes, and making a new file one for many readers is refused at once while somebody has it open."""
+    deadline = time.monotonic() + PATIENCE
     with translated(dialect):
         engine = dialect.writers()
         try:
-            async with engine.connect() as connection:
-                await _upgrade(dialect, connection)
+            while (connection := await _begun(dialect, engine, begin, deadline)) is None:
+                pass
+            try:
+                yield connection
+            finally:
+                await connection.close()
         finally:
             await engine.dispose()
 
 
-async def _upgrade(dialect: Dialect, connection: AsyncConnection) -> None:
-    await connection.run_sync(dialect.begin_upgrade)
-    state = await connection.run_sync(_state)
-    if state == "newer":
-        raise NotConfigured("database_url: this database belongs to a newer Assay; install that one")
-    if state != "current":
-        await connection.run_sync(_migrate)
-    await connection.commit()
+async def _begun(dialect: Dialect, engine: AsyncEngine, begin: Begin | None, deadline: float) -> AsyncConnection | None:
+    """A connection that has begun; None, after a pause, when a lock was in the way and there is time to try again."""
+    connection = None
+    try:
+        connection = await engine.connect()
+        if begin is not None:
+            await connection.run_sync(begin)
+    except BaseException as error:
+        if connection is not None:
+            await connection.close()
+        if isinstance(error, DBAPIError) and dialect.is_locked(error) and time.monotonic() < deadline:
+            await asyncio.sleep(PAUSE)
+            return None
+        raise
+    return connection
 
 
 def _state(connection: Connection) -> SchemaState:

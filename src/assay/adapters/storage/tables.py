@@ -308,6 +308,7 @@ results = Table(
     Column("prompt_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
     Column("cached", SmallInteger),
+    Column("cost", Double),
     Column("sandbox", Words),
     Column("detail", Text),
     PrimaryKeyConstraint("evaluation_seq", "item_seq", "alias"),

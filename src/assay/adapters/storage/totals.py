@@ -37,7 +37,8 @@ _SUMS = text(
     " MIN(number) AS minimum, MAX(number) AS maximum,"
     " SUM(CASE WHEN number = 0 OR number = 1 THEN 1 ELSE 0 END) AS binaries,"
     " COUNT(latency) AS latencies, SUM(latency) AS seconds, SUM(attempts) AS attempts, SUM(cached) AS cached,"
-    " SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens"
+    " SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens,"
+    " SUM(cost) AS cost"
     " FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
 ).bindparams(bindparam("scale", 1 / _SCALE, type_=Double()))
 _SECOND_PASS = text(
@@ -94,6 +95,7 @@ async def _of_alias(
         attempts=int(sums.attempts or 0),
         prompt_tokens=None if sums.prompt_tokens is None else int(sums.prompt_tokens),
         completion_tokens=None if sums.completion_tokens is None else int(sums.completion_tokens),
+        cost=sums.cost,
         error_types=error_types or None,
         sandboxes=tuple(sorted({sandbox for *_, sandbox in varieties if sandbox is not None})),
         values=await _values(session, where) if has_words else None,

@@ -7,14 +7,19 @@ from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicat
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
+from assay.adapters.storage.files import SqlFiles
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
+from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
+from assay.adapters.storage.rubrics import SqlRubrics
 from assay.adapters.storage.session import Session
+from assay.adapters.storage.spans import SqlSpanAssessments, SqlSpans
 from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
-from assay.core.applications import ApplicationSpec, ApplicationVariant
+from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.questions import QuestionSet
 from assay.ports.annotation import AnnotationTaskRepository
@@ -23,8 +28,14 @@ from assay.ports.application_storage import (
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
+    VariantCatalogue,
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
+from assay.ports.files import FileRepository
+from assay.ports.model_calls import ModelCallRepository
+from assay.ports.registered_models import RegisteredModelRepository
+from assay.ports.rubrics import RubricRepository
+from assay.ports.spans import SpanAssessmentRepository, SpanRepository
 from assay.ports.storage import (
     AccountRepository,
     ApiKeyRepository,
@@ -50,12 +61,18 @@ class SqlUnitOfWork:
         self.items: ItemRepository = SqlItems(session)
         self.results: ResultRepository = SqlResults(session)
         self.groups: GroupRepository = SqlGroups(session)
+        self.model_calls: ModelCallRepository = SqlModelCalls(session)
         self.application_specs: Catalogue[ApplicationSpec] = SqlApplicationSpecs(session)
-        self.application_variants: Catalogue[ApplicationVariant] = SqlApplicationVariants(session)
+        self.application_variants: VariantCatalogue = SqlApplicationVariants(session)
         self.questions: QuestionCatalogue = SqlQuestions(session)
         self.question_sets: Catalogue[QuestionSet] = SqlQuestionSets(session)
+        self.rubrics: RubricRepository = SqlRubrics(session)
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
+        self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)
+        self.files: FileRepository = SqlFiles(session)
+        self.spans: SpanRepository = SqlSpans(session)
+        self.span_assessments: SpanAssessmentRepository = SqlSpanAssessments(session)

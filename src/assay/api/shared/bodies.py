@@ -34,13 +34,14 @@ class BodyModel(BaseModel):
 class JsonBody(Generic[Model]):
     """A dependency that reads the body, parses it and validates it: `body: Annotated[M, Depends(JsonBody(M))]`.
 
-    With `wrapper` the object may also come wrapped, as in `{"evaluation": {...}}`. The document takes the
-    body's schema from `model`.
+    With `wrapper` the object may also come wrapped, as in `{"evaluation": {...}}`; with `optional` no body at all is
+    an empty object. The document takes the body's schema from `model`.
     """
 
-    def __init__(self, model: type[Model], *, wrapper: str | None = None) -> None:
+    def __init__(self, model: type[Model], *, wrapper: str | None = None, optional: bool = False) -> None:
         self.model = model
         self.wrapper = wrapper
+        self.when_empty = b"{}" if optional else b""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ class JsonBody(Generic[Model]):
 
     async def __call__(self, request: Request) -> Model:
         """The validated body. Raises TooLarge and InvalidInput."""
-        body = await read_json_object(request)
+        body = await read_json_object(request, when_empty=self.when_empty)
         if self.wrapper is not None and isinstance(inner := body.get(self.wrapper), dict) and "name" not in body:
             body = inner
         return validate(self.model, body)
@@ -99,7 +100,9 @@ async def read_json(request: Request, *, when_empty: bytes = b"") -> Any:
     """The request's body as a JSON value; `when_empty` stands for an empty one. Raises TooLarge over the
     server's limit, InvalidInput for what `parse_json` refuses."""
     settings = settings_of(request)
-    body = await read_bytes(request, settings.max_body_bytes)
+    limit = settings.max_body_bytes
+    refusal = TooLarge(f"the body is larger than this server's limit of {limit} bytes (setting max_body_bytes)")
+    body = await read_bytes(request, limit, refusal)
     return parse_json(body or when_empty, settings.max_json_depth)
 
 
@@ -111,13 +114,12 @@ async def read_json_object(request: Request, *, when_empty: bytes = b"") -> dict
     return value
 
 
-async def read_bytes(request: Request, limit: int) -> bytearray:
-    """The body's bytes, at most `limit` of them, however they are sent.
+async def read_bytes(request: Request, limit: int, refusal: TooLarge) -> bytearray:
+    """The body's bytes, at most `limit` of them, however they are sent. Raises `refusal` for more.
 
     A body that is too large is drained for a while, so that a client that is still sending reads the answer
     instead of a reset connection; one that asks first (`Expect: 100-continue`) is refused at once.
     """
-    refusal = TooLarge(f"the body is larger than this server's limit of {limit} bytes (setting max_body_bytes)")
     declared = request.headers.get("content-length", "")
     too_large = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
     if too_large and "expect" in request.headers:

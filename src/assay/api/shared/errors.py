@@ -1,5 +1,6 @@
 """From errors to answers: a status and `{"detail": ...}`, where detail is text or a list of problems."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,9 @@ from starlette.routing import Match
 
 from assay.api.shared.rendering import json_response
 from assay.core.errors import (
+    ApplicationFailed,
     AssayError,
+    Conflict,
     Forbidden,
     InvalidInput,
     NotConfigured,
@@ -22,11 +25,13 @@ from assay.core.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    VendorFailed,
 )
 
 STATUS_OF: dict[type[AssayError], int] = {
     InvalidInput: 422,
     RuleViolation: 400,
+    Conflict: 409,
     NotFound: 404,
     Unauthenticated: 401,
     Forbidden: 403,
@@ -34,6 +39,7 @@ STATUS_OF: dict[type[AssayError], int] = {
     NotOffered: 501,
     Unavailable: 503,
     NotConfigured: 400,
+    ApplicationFailed: 502,
 }
 
 NEVER_RETRY = frozenset({409, 501})
@@ -41,6 +47,8 @@ NEVER_RETRY = frozenset({409, 501})
 
 _HEADERS = {413: {"connection": "close"}, 503: {"retry-after": "1"}}
 # After a 413 the rest of the body is still on its way; closing spares the server from reading it.
+
+_UNREPEATED = {"x-should-retry": "false"}
 
 MAX_PROBLEMS = 50
 MAX_SHOWN_INPUT = 200
@@ -76,6 +84,17 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """What every route may answer, for the document: `APIRouter(responses=ERROR_RESPONSES)`."""
 
+CONFLICT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorBody, "description": "Something else has this name or id already."},
+}
+
+VENDOR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    429: {"model": ErrorBody, "description": "The vendor of the model has had too many calls; see retry-after."},
+    502: {"model": ErrorBody, "description": "The vendor of the model cannot be reached or gave no answer of use."},
+    504: {"model": ErrorBody, "description": "The vendor of the model took too long."},
+}
+"""What routes that call models may answer besides; a vendor's other 4xx and 5xx come through as they are."""
+
 
 def error_response(status: int, code: str, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
     """An error in the envelope that all errors share."""
@@ -88,8 +107,28 @@ def error_response(status: int, code: str, detail: Any, headers: Mapping[str, st
 
 
 def status_of(error: AssayError) -> int:
-    """The HTTP status of an error: that of its nearest ancestor with one."""
+    """The HTTP status of an error: that of its nearest ancestor with one, or what a vendor's failure comes to."""
+    if isinstance(error, VendorFailed):
+        return _status_of_vendor(error)
     return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+def _status_of_vendor(error: VendorFailed) -> int:
+    """The vendor's own status, but 400 where it refuses the server's key: a 401 would say that the caller's key to
+    this server is wrong. 504 when it took too long, 502 when what it gave is no answer."""
+    if error.timed_out:
+        return 504
+    if error.status in (401, 403) and not error.own_key:
+        return 400
+    return error.status if error.status is not None and 400 <= error.status < 600 else 502
+
+
+def _headers_of_vendor(error: VendorFailed) -> dict[str, str]:
+    """When to try again, and whether it is worth it: clients repeat a 429 or 5xx unless they are told not to."""
+    headers = {} if error.may_pass else {"x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after))
+    return headers
 
 
 def _shown(value: Any) -> Any:
@@ -110,7 +149,10 @@ def response_to(error: AssayError) -> Response:
     status = status_of(error)
     if isinstance(error, InvalidInput):
         return error_response(status, error.code, [_problem(each) for each in error.problems[:MAX_PROBLEMS]])
-    return error_response(status, error.code, error.message, _HEADERS.get(status))
+    headers = _UNREPEATED if isinstance(error, ApplicationFailed) else _HEADERS.get(status)
+    if isinstance(error, VendorFailed):
+        headers = _headers_of_vendor(error)
+    return error_response(status, error.code, error.message, headers)
 
 
 async def _on_assay_error(_request: Request, error: Exception) -> Response:

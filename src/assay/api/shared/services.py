@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
     from assay.services.dry_runs import DryRuns
+    from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
+    from assay.services.files import Files
     from assay.services.groups import Groups
+    from assay.services.inference import InferenceCalls
     from assay.services.items import Items
     from assay.services.questions import Questions, QuestionSets
+    from assay.services.registered_models import RegisteredModels
+    from assay.services.rubrics import Rubrics
+    from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
 
@@ -47,17 +54,25 @@ class ApiServices:
     exports: "Exports"
     aggregates: "Aggregates"
     datasets: "Datasets"
+    files: "Files"
+    estimates: "Estimates"
     groups: "Groups"
+    spans: "Spans"
+    span_assessments: "SpanAssessments"
     dry_runs: "DryRuns"
+    application_runs: "ApplicationRuns"
     application_specs: "ApplicationSpecs"
     application_variants: "ApplicationVariants"
     questions: "Questions"
     question_sets: "QuestionSets"
+    rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    inference: "InferenceCalls"
+    registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
 
 

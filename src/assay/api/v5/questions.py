@@ -16,14 +16,14 @@ _MODELS = {
 }
 
 
-class QuestionBody(JsonBody[schemas.CreateQuestion]):
+class QuestionBody(JsonBody[schemas.CreateV5Question]):
     """The dependency that reads a new question. Its type decides what it is held to, so that what is wrong is
     said of that type alone."""
 
     def __init__(self) -> None:
-        super().__init__(schemas.CreateQuestion)
+        super().__init__(schemas.CreateV5Question)
 
-    async def __call__(self, request: Request) -> schemas.CreateQuestion:
+    async def __call__(self, request: Request) -> schemas.CreateV5Question:
         """The validated body, bare or as `{"question": {...}}`. Raises TooLarge and InvalidInput."""
         body = await read_json_object(request)
         if isinstance(inner := body.get("question"), dict) and "name" not in body:
@@ -33,10 +33,10 @@ class QuestionBody(JsonBody[schemas.CreateQuestion]):
             message = f"must be one of: {', '.join(sorted(_MODELS))}"
             type_ = "missing" if kind is None else "enum"
             raise InvalidInput([Problem(("body", "question_type"), message, type_, kind)])
-        return schemas.CreateQuestion.model_construct(validate(_MODELS[kind], body))
+        return schemas.CreateV5Question.model_construct(validate(_MODELS[kind], body))
 
 
-def new_question(body: schemas.CreateQuestion) -> NewQuestion:
+def new_question(body: schemas.CreateV5Question) -> NewQuestion:
     """The question that a body describes. A choice is kept by its text."""
     given = body.root
     settings: dict[str, Any] = {}

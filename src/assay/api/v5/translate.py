@@ -1,15 +1,18 @@
 """From the core to the v5 wire: plain dicts that are rendered once and not validated again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import AnnotationProgress, Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
-from assay.core.results import Outcome, ResultStatus
+from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
+from assay.services.estimates import Estimate
 from assay.services.items import EvaluationColumns
+from assay.stats.intervals import Interval
 
 
 def render_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -141,6 +144,28 @@ def render_item(item: Item, aliases: Sequence[str], created_by: Mapping[str, str
     }
 
 
+def render_result(result: Result) -> dict[str, Any]:
+    """A stored result of an item, whole."""
+    usage, error = result.usage, result.error
+    return {
+        "object": "evaluation.item_result",
+        "alias": result.alias,
+        "status": result.status,
+        "value": result.value,
+        "error": error and {"type": error.type, "message": error.message},
+        "usage": usage
+        and {
+            "latency": usage.latency,
+            "attempts": usage.attempts,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached": usage.cached,
+            "cost": usage.cost,
+        },
+        "detail": result.detail,
+    }
+
+
 def render_schema(evaluation_id: str, found: EvaluationColumns) -> dict[str, Any]:
     """The columns of an evaluation."""
     return {
@@ -174,6 +199,7 @@ def render_metadata_keys(found: MetadataKeys) -> dict[str, Any]:
 def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
     """An evaluation in numbers."""
     evaluation = found.evaluation
+    costs = [task.totals.cost for task in found.tasks if task.totals.cost is not None]
     return {
         "object": "evaluation_aggregates",
         "evaluation_id": evaluation.id,
@@ -181,13 +207,16 @@ def render_aggregates(found: EvaluationAggregates) -> dict[str, Any]:
         "items": evaluation.progress.total,
         "progress": render_progress(evaluation),
         "seconds": found.seconds,
+        "cache": found.policy.cache,
+        "max_cost": found.policy.max_cost,
+        "cost": sum(costs) if costs else None,
         "tasks": [_task_aggregate(task) for task in found.tasks],
     }
 
 
 def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
     totals = task.totals
-    interval, latency = task.interval, None
+    latency = None
     if totals.latency_count:
         mean = totals.latency_sum / totals.latency_count
         latency = {"mean": mean, "p50": totals.latency_p50, "p95": totals.latency_p95}
@@ -196,8 +225,7 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "task_type": task.task_type,
         "n": totals.numbers,
         "mean": totals.mean,
-        "interval": interval
-        and {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method},
+        "interval": task.interval and _interval(task.interval),
         "std": task.std,
         "min": totals.minimum,
         "max": totals.maximum,
@@ -209,10 +237,54 @@ def _task_aggregate(task: TaskAggregate) -> dict[str, Any]:
         "cached": totals.cached,
         "error_types": totals.error_types or {},
         "values": totals.values,
+        "shares": _shares(task),
         "latency": latency,
         "tokens": {"prompt": totals.prompt_tokens, "completion": totals.completion_tokens},
+        "cost": totals.cost,
         "attempts": totals.attempts,
         "sandbox": ", ".join(totals.sandboxes) or None,
+    }
+
+
+def _shares(task: TaskAggregate) -> dict[str, Any] | None:
+    if task.shares is None or task.totals.values is None:
+        return None
+    count = sum(task.totals.values.values())
+    return {
+        value: {"share": task.totals.values[value] / count, "interval": _interval(interval)}
+        for value, interval in task.shares.items()
+    }
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
+
+
+_ESTIMATED = (
+    "calls",
+    "cached_calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "completion_tokens_at_most",
+    "prompt_cost",
+    "cost",
+    "cost_at_most",
+)
+
+
+def render_estimate(estimate: Estimate) -> dict[str, Any]:
+    """An estimate; a sum is null where one of its parts is."""
+    total: dict[str, Any] = {}
+    for name in _ESTIMATED:
+        parts = [getattr(task, name) for task in estimate.tasks]
+        total[name] = None if None in parts else sum(parts)
+    return {
+        "object": "evaluation.estimate",
+        "items": estimate.items,
+        "sampled": estimate.sampled,
+        "tasks": [asdict(task) for task in estimate.tasks],
+        "total": total,
+        "unpriced": estimate.unpriced,
     }
 
 

@@ -65,6 +65,16 @@ class UpdateApplicationVariant(PartialChanges):
     configuration: dict[str, Any] | None = None
 
 
+class ProcessInputs(BodyModel):
+    """A run of a variant: its inputs (of V0 by node first), and what else its endpoint's request mapping passes on."""
+
+    inputs: dict[str, Any]
+    history: list[dict[str, Any]] | None = None
+    operation_metadata: dict[str, Any] | None = None
+    overrides: dict[str, Any] | None = None
+    stream: bool | None = None
+
+
 class ApplicationVariant(Entity):
     """One configuration of an application."""
 

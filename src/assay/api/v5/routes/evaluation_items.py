@@ -111,6 +111,19 @@ async def retrieve_evaluation_item(
     return json_response(translate.render_item(item, services.evaluations.expected_aliases(evaluation)))
 
 
+@router.get("/evaluation-items/{evaluation_item_id}/results", response_model=wire.ItemResults)
+async def list_item_results(
+    caller: FromCaller,
+    services: FromServices,
+    evaluation_item_id: str,
+    include_archived: IncludeArchived = False,
+) -> Response:
+    """What the tasks left for an item, with what each result cost and what is kept beside it for a reader: a
+    judge's reasons, the text of an answer that could not be read."""
+    item, _ = await services.items.get(caller, evaluation_item_id, include_archived=include_archived)
+    return json_response({"object": "list", "items": [translate.render_result(each) for each in item.results.values()]})
+
+
 def _render_items(
     items: Sequence[Item], evaluations: Mapping[str, Evaluation], service: Evaluations
 ) -> list[dict[str, Any]]:

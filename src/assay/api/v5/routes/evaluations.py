@@ -15,6 +15,7 @@ from assay.api.v5.schemas import evaluations as wire
 from assay.api.v5.schemas import tasks as task_wire
 from assay.core.errors import InvalidInput
 from assay.core.filters import parse_filters
+from assay.core.model_calls import CacheMode, CallPolicy
 from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter
 from assay.services.evaluations import DatasetFromRows, NewEvaluation
@@ -142,6 +143,39 @@ async def archive_evaluation(caller: FromCaller, services: FromServices, evaluat
     return json_response(translate.render_evaluation(await services.evaluations.archive(caller, evaluation_id)))
 
 
+@router.post("/evaluations/estimate", response_model=wire.Estimate)
+async def estimate_evaluation(
+    caller: FromCaller,
+    services: FromServices,
+    body: Annotated[wire.CreateEvaluation, Depends(JsonBody(wire.CreateEvaluation, wrapper="evaluation"))],
+) -> Response:
+    """What an evaluation would ask of models, and what that would cost by the prices that are set. The body is that
+    of creating it; nothing is made. An addition of Assay's."""
+    estimate = await services.estimates.estimate(caller, _new_evaluation(body))
+    return json_response(translate.render_estimate(estimate))
+
+
+@router.delete("/model-answers", response_model=wire.ForgottenAnswers)
+async def forget_answers(caller: FromCaller, services: FromServices) -> Response:
+    """Forget every answer of a model that is kept for the account, so that calls are made anew. An addition of
+    Assay's."""
+    return json_response({"object": "model_answers", "forgotten": await services.estimates.forget_answers(caller)})
+
+
+@router.post("/evaluations/{evaluation_id}/resume", response_model=wire.Evaluation)
+async def resume_evaluation(
+    caller: FromCaller,
+    services: FromServices,
+    evaluation_id: str,
+    body: Annotated[wire.ResumeEvaluation, Depends(JsonBody(wire.ResumeEvaluation, optional=True))],
+) -> Response:
+    """Let a stopped evaluation (cancelled, at its `max_cost`, or failed half-way) go on with what has no result
+    yet. An addition of Assay's."""
+    cache = None if body.cache is None else CacheMode(body.cache)
+    evaluation = await services.evaluations.resume(caller, evaluation_id, max_cost=body.max_cost, cache=cache)
+    return json_response(translate.render_evaluation(evaluation))
+
+
 @router.post("/evaluations/{evaluation_id}/cancel", response_model=wire.Evaluation)
 async def cancel_evaluation(caller: FromCaller, services: FromServices, evaluation_id: str) -> Response:
     """Stop a running evaluation: it becomes `failed` with a reason that begins with `Cancelled`, and keeps the
@@ -222,4 +256,5 @@ def _new_evaluation(body: wire.CreateEvaluation) -> NewEvaluation:
         dataset=dataset,
         skip_prefilled_rows=bool(body.skip_prefilled_rows),
         taxonomy=body.taxonomy_params,
+        policy=CallPolicy(CacheMode(body.cache or "auto"), body.max_cost),
     )

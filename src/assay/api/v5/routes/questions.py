@@ -11,7 +11,7 @@ from assay.api.shared.rendering import json_response, page_response
 from assay.api.shared.services import FromServices
 from assay.api.shared.versions import version_router
 from assay.api.v5.questions import QuestionBody, in_wire_words, new_question, render_question
-from assay.api.v5.schemas.questions import CreateQuestion, Question, QuestionPage, UpdateQuestion
+from assay.api.v5.schemas.questions import CreateV5Question, Question, QuestionPage, UpdateQuestion
 from assay.core.errors import InvalidInput
 from assay.core.paging import PageRequest
 from assay.services.questions import InvalidQuestion
@@ -24,7 +24,7 @@ router = version_router("/v5", "Questions")
 
 @router.post("/questions", response_model=Question)
 async def create_question(
-    services: FromServices, caller: FromCaller, body: Annotated[CreateQuestion, Depends(QuestionBody())]
+    services: FromServices, caller: FromCaller, body: Annotated[CreateV5Question, Depends(QuestionBody())]
 ) -> Response:
     """Make a question of one of the six types. `conditions` are kept and shown as they are."""
     try:

@@ -6,18 +6,10 @@ FAMILIES = (
     "agent_configs",
     "agentex",
     "builds",
-    "chat",
-    "completions",
     "credentials",
     "evaluation-dashboards",
-    "files",
-    "inference",
-    "models",
     "responses",
-    "rubrics",
     "sgp",
-    "span-assessments",
-    "spans",
     "vector-stores",
 )
 """First path segments of which nothing is there."""

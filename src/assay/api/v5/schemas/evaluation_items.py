@@ -58,3 +58,33 @@ class Export(BaseModel):
     filename: str
     content: str | None
     signed_url: str | None
+
+
+class ResultUsage(BaseModel):
+    """What a result cost: seconds, calls, and the tokens that the endpoint counted."""
+
+    latency: float
+    attempts: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached: bool
+    cost: float | None
+
+
+class ItemResult(BaseModel):
+    """What a task left for an item. `detail` is for a reader and is in no figure."""
+
+    object: Literal["evaluation.item_result"]
+    alias: str
+    status: Literal["completed", "skipped", "errored", "prefilled"]
+    value: Any
+    error: TaskError | None
+    usage: ResultUsage | None
+    detail: dict[str, Any] | None
+
+
+class ItemResults(BaseModel):
+    """The results that an item has so far."""
+
+    object: Literal["list"]
+    items: list[ItemResult]

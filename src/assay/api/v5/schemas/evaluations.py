@@ -8,9 +8,19 @@ from pydantic import BaseModel, Field, TypeAdapter, WithJsonSchema
 from assay.api.shared.bodies import BodyModel
 from assay.api.v5.schemas.entities import Dataset, Identity, Name, Restore, Tags
 from assay.api.v5.schemas.tasks import Task
+from assay.core.model_calls import CacheMode
 
 Rows = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "object"}, "title": "Rows"})]
 """Rows are checked by one plain loop in the service: a model for each would cost more than everything else."""
+
+
+Cache = Annotated[
+    Literal["auto", "on", "read", "off"],
+    Field(description="Whether calls of models may be answered by what the same call was answered before."),
+]
+MaxCost = Annotated[
+    float, Field(gt=0, le=1e9, allow_inf_nan=False, description="US dollars that the calls of models may cost in all.")
+]
 
 
 class NewDatasetBody(BodyModel):
@@ -37,6 +47,15 @@ class CreateEvaluation(BodyModel):
     dataset: NewDatasetBody | None = None
     skip_prefilled_rows: bool | None = None
     taxonomy_params: dict[str, Any] | None = None
+    cache: Cache | None = None
+    max_cost: MaxCost | None = None
+
+
+class ResumeEvaluation(BodyModel):
+    """Under what a stopped evaluation goes on; as before where nothing is sent."""
+
+    cache: Cache | None = None
+    max_cost: MaxCost | None = None
 
 
 class UpdateEvaluation(BodyModel):
@@ -191,6 +210,13 @@ class IntervalBody(BaseModel):
     method: str
 
 
+class Share(BaseModel):
+    """How much of the values one value is, and the interval of that."""
+
+    share: float
+    interval: IntervalBody
+
+
 class Latency(BaseModel):
     """Seconds that a task took on an item."""
 
@@ -226,10 +252,63 @@ class TaskAggregate(BaseModel):
     cached: int
     error_types: dict[str, int]
     values: dict[str, int] | None
+    shares: dict[str, Share] | None = Field(description="Of `values`, each with its interval.")
     latency: Latency | None
     tokens: Tokens
+    cost: float | None
     attempts: int
     sandbox: str | None
+
+
+class TaskEstimate(BaseModel):
+    """What one task would ask of one model. `cached_calls` of the `calls` would be answered from the cache; tokens
+    and costs (US dollars) are of the others: expected ones by past calls of the model, `at_most` by what the
+    requests allow; null where nothing tells."""
+
+    alias: str
+    task_type: str
+    model: str
+    calls: int
+    cached_calls: int
+    prompt_tokens: int
+    completion_tokens: int | None
+    completion_tokens_at_most: int | None
+    prompt_cost: float | None
+    cost: float | None
+    cost_at_most: float | None
+    characters_a_token: float
+    past_calls: int
+
+
+class EstimateTotal(BaseModel):
+    """The sums over the tasks; null where one of them is not known."""
+
+    calls: int
+    cached_calls: int
+    prompt_tokens: int
+    completion_tokens: int | None
+    completion_tokens_at_most: int | None
+    prompt_cost: float | None
+    cost: float | None
+    cost_at_most: float | None
+
+
+class ForgottenAnswers(BaseModel):
+    """How many answers were kept until now."""
+
+    object: Literal["model_answers"]
+    forgotten: int
+
+
+class Estimate(BaseModel):
+    """What an evaluation would ask of models. `sampled` of its `items` were looked at."""
+
+    object: Literal["evaluation.estimate"]
+    items: int
+    sampled: int
+    tasks: list[TaskEstimate]
+    total: EstimateTotal
+    unpriced: list[str]
 
 
 class Aggregates(BaseModel):
@@ -241,4 +320,7 @@ class Aggregates(BaseModel):
     items: int
     progress: Progress
     seconds: float | None
+    cache: CacheMode
+    max_cost: float | None
+    cost: float | None
     tasks: list[TaskAggregate]

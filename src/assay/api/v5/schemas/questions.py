@@ -113,7 +113,7 @@ NewQuestionBody = (
 )
 
 
-class CreateQuestion(RootModel[Annotated[NewQuestionBody, Field(discriminator="question_type")]]):
+class CreateV5Question(RootModel[Annotated[NewQuestionBody, Field(discriminator="question_type")]]):
     """A new question of one of the types."""
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from assay.adapters.storage.tables import Document, Moment, Words
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

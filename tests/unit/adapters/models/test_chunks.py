@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from assay.adapters.models.dialect import count
+from assay.adapters.models.chunks import count
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""Files and spans.
+
+A frozen copy of the tables as they were then: later changes are later revisions.
+"""
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+)
+
+from assay.adapters.storage.tables import Document, Moment, Words
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")
+"""An insertion sequence: SQLite's row id is only ever an INTEGER."""
+
+accounts = Table("accounts", metadata, Column("id", Words, primary_key=True))
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("id", Words, nullable=False),
+    Column("trace_id", Words, nullable=False),
+    Column("parent_id", Words),
+    Column("group_id", Words),
+    Column("name", Words, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("duration_ms", BigInteger),
+    Column("status", Words, nullable=False),
+    Column("type", Words, nullable=False),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("application_interaction_id", Words),
+    Column("application_variant_id", Words),
+    Column("obs_span_id", Words),
+    Column("obs_trace_id", Words),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by_id", Words, nullable=False),
+    Column("created_by_type", Words, nullable=False),
+    Index("uq_spans_id", "account_id", "id", unique=True),
+    Index("ix_spans_by_start", "account_id", "started_at", "seq"),
+    Index("ix_spans_of_trace", "account_id", "trace_id", "started_at", "seq"),
+    Index("ix_spans_of_parent", "account_id", "parent_id", "started_at", "seq"),
+    Index("ix_spans_of_group", "account_id", "group_id", "started_at", "seq"),
+    Index("ix_spans_of_name", "account_id", "name", "started_at", "seq"),
+    Index("ix_spans_of_interaction", "account_id", "application_interaction_id"),
+)
+
+span_contents = Table(
+    "span_contents",
+    metadata,
+    Column("span_seq", SEQUENCE, ForeignKey("spans.seq"), primary_key=True, autoincrement=False),
+    Column("metadata_pairs", Words, nullable=False),
+    Column("searchable", Words, nullable=False),
+    Column("input", Document),
+    Column("output", Document),
+    Column("expected", Document),
+    Column("metadata", Document),
+)
+
+span_assessments = Table(
+    "span_assessments",
+    metadata,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("span_id", Words, nullable=False),
+    Column("trace_id", Words, nullable=False),
+    Column("type", Words, nullable=False),
+    Column("comment", Words),
+    Column("rating", Integer),
+    Column("approval", Words),
+    Column("rubric", Document),
+    Column("metadata", Document),
+    Column("overwrite", Document),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("created_by_id", Words, nullable=False),
+    Column("created_by_type", Words, nullable=False),
+    Index("ix_span_assessments_of_span", "account_id", "span_id", "type"),
+    Index("ix_span_assessments_of_trace", "account_id", "trace_id"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("sha256", Words, nullable=False),
+    Column("mime_type", Words, nullable=False),
+    Index("uq_blobs_content", "account_id", "sha256", "mime_type", unique=True),
+)
+
+blob_pieces = Table(
+    "blob_pieces",
+    metadata,
+    Column("blob_seq", SEQUENCE, ForeignKey("blobs.seq"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("blob_seq", "number"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("account_id", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("blob_seq", SEQUENCE, ForeignKey("blobs.seq"), nullable=False),
+    Column("filename", Words, nullable=False),
+    Column("filename_folded", Words, nullable=False),
+    Column("mime_type", Words, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("md5", Words, nullable=False),
+    Column("tags", Document),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by_id", Words, nullable=False),
+    Column("created_by_type", Words, nullable=False),
+    Index("ix_files_by_creation", "account_id", "created_at", "seq"),
+    Index("ix_files_of_blob", "blob_seq"),
+)
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    metadata.create_all(op.get_bind(), tables=[table for table in metadata.sorted_tables if table is not accounts])
+
+
+def downgrade() -> None:
+    """There is no way back: restore a copy."""
+    raise NotImplementedError
