@@ -165,6 +165,11 @@ async def test_nothing_that_runs_can_wait_for_people(people):
     metric["configuration"]["candidate"] = "item.quality"
     (problem, *_) = await _refused(people, contributor_task(question), metric)
     assert problem["type"] == "waits_for_people"
+    for content in ("item.quality", "Was it {{item.quality}}?"):
+        chat = {"model": "fake/m", "messages": [{"role": "user", "content": content}]}
+        task = {"task_type": "chat_completion", "configuration": chat}
+        (problem,) = await _refused(people, contributor_task(question), task)
+        assert problem["type"] == "waits_for_people"
 
 
 async def test_prefilled_answers_stand_until_somebody_answers(people):
@@ -560,6 +565,19 @@ async def test_a_contributor_tasks_configuration_can_be_replaced_until_people_be
     assert await people.claim("ann", queue_id="q") is not None
     late = await people.api.served.raw.patch(path, json={"configuration": settings})
     assert late.status_code == 400
+
+
+async def test_what_is_asked_anew_is_shown_anew(people):
+    created = await _asked(people, contributor_task(await people.asks()))
+    first = await people.claim("ann")
+    await people.act("ann", first, "release")
+    people.api.clock.tick()
+    settings = contributor_task(await people.asks(prompt="And now?"))["configuration"]
+    path = f"/v5/evaluations/{created['id']}/tasks/quality"
+    changed = await people.api.served.raw.patch(path, json={"configuration": settings})
+    assert changed.status_code == 200, changed.text
+    assert (await people.claim("ann"))["questions"][0]["question"]["prompt"] == "And now?"
+    assert (await people.act("ann", first, "release")).status_code == 404, "its task went with the old question"
 
 
 async def test_what_shows_a_models_output_waits_for_the_job(people):
