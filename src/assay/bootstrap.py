@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from assay.adapters.clock import SystemClock
-from assay.core.errors import NotConfigured, Unauthenticated, Unavailable
+from assay.core.errors import AssayError, NotConfigured, Unauthenticated, Unavailable
 from assay.settings import Settings
 
 if TYPE_CHECKING:
@@ -506,10 +507,11 @@ async def _serve(
         gc.freeze()
         stack.callback(place.server_file.unlink, missing_ok=True)
         ready = Ready(_url(listener), place, key_file, task_services.sandbox.name)
-        telling = asyncio.create_task(_tell(server, ready, on_ready))
+        starting = asyncio.create_task(_when_started(server, ready, on_ready, storage, settings.warm_evaluations))
         with _signals_stop_only_the_web_server():
             await server.serve(sockets=[listener])
-        telling.cancel()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
     return DISPLACED if displaced else 0
 
 
@@ -525,12 +527,29 @@ def _signals_stop_only_the_web_server() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-async def _tell(server: "uvicorn.Server", ready: Ready, on_ready: Callable[[Ready], None] | None) -> None:
+async def _when_started(
+    server: "uvicorn.Server",
+    ready: Ready,
+    on_ready: Callable[[Ready], None] | None,
+    storage: "SqlStorage",
+    warm_evaluations: int,
+) -> None:
+    """Say that the server serves, then load what its first filters would wait for."""
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     ready.place.server_file.write_text(json.dumps({"url": ready.url, "pid": os.getpid()}))
     if on_ready is not None:
         on_ready(ready)
+    if warm_evaluations:
+        begun = time.perf_counter()
+        try:
+            warmed = await storage.warm(warm_evaluations)
+        except AssayError as error:
+            log.warning("the indexes for filters are loaded when they are first needed", error=str(error))
+            return
+        if warmed:
+            seconds = round(time.perf_counter() - begun, 1)
+            log.info("the indexes for filters are loaded", evaluations=warmed, seconds=seconds)
 
 
 def _url(listener: socket.socket) -> str:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -183,6 +192,7 @@ class Settings(BaseSettings):
     chunks_in_flight: PositiveInt = 6
     flush_seconds: PositiveFloat = 0.2
     engine_poll_seconds: PositiveFloat = 0.1
+    warm_evaluations: NonNegativeInt = 1_000_000
     sandbox: Literal["auto", "bubblewrap", "monty"] = "auto"
     sandbox_workers: PositiveInt = 1
     application_networks: Annotated[list[str], NoDecode] = Field(default_factory=lambda: list(NETWORK_WORDS))

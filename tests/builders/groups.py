@@ -1,9 +1,11 @@
 """Builds groups."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from assay.core.groups import Group, GroupMember
+from assay.core.evaluations import Evaluation
+from assay.core.groups import Group, GroupMember, MemberEvaluation
 from assay.core.identity import DEFAULT_ACCOUNT_ID
 from tests.builders.identity import ALICE, NOW, new_id
 
@@ -25,3 +27,8 @@ def make_group(evaluation_ids: Sequence[str] = (), **changes: Any) -> Group:
         ),
     }
     return Group(**{**defaults, **changes})
+
+
+def as_member(evaluation: Evaluation) -> MemberEvaluation:
+    """What a group shows of an evaluation."""
+    return MemberEvaluation(**{each.name: getattr(evaluation, each.name) for each in fields(MemberEvaluation)})

@@ -5,15 +5,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import insert, select
 
 from assay.adapters.storage import SqlStorage, changes, evaluation_index, open_storage, upgrade
+from assay.adapters.storage import storage as storage_module
+from assay.adapters.storage.dialects import dialect_for
+from assay.adapters.storage.schema import migrate
+from assay.adapters.storage.tables import accounts, evaluations
 from assay.core.errors import InvalidCursor
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.filters import Filter, parse_filters, passes
@@ -23,6 +28,7 @@ from assay.ports.storage import TextFilter
 from tests.builders.evaluations import make_evaluation
 from tests.builders.identity import NOW, make_account, new_id
 from tests.contract.test_storage_concurrency import in_threads
+from tests.fakes.postgres import fresh_database
 
 examples = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -421,6 +427,31 @@ async def test_pages_by_number_come_in_any_combined_order(storage: SqlStorage, s
             account.rows.append(await work.evaluations.add(make_evaluation(account_id=account.id, name="b")))
 
 
+async def test_parts_of_names_are_found_in_names_that_are_new_or_have_changed(
+    storage: SqlStorage, second: SqlStorage
+) -> None:
+    account = await new_account(storage, second)
+    names = ["Nightly run", "nightly RUN 2", "straße nach süden", "", "ru"]
+    async with storage.write() as work:
+        made = [await work.evaluations.add(make_evaluation(account_id=account.id, name=name)) for name in names]
+
+    async def found(part: str) -> list[str]:
+        async with second.read() as work:
+            page = await work.evaluations.list(account.id, PageRequest(), TextFilter(name=part))
+        assert page.total == len(page.items)
+        return [each.name for each in page.items]
+
+    assert await found("LY RUN") == names[:2]
+    assert await found("STRASSE NACH") == [names[2]]
+    assert await found("ru") == [names[0], names[1], names[4]]
+    assert await found("weekly") == []
+    async with storage.write() as work:
+        await work.evaluations.save(replace(made[0], name="weekly run"))
+        await work.evaluations.add(make_evaluation(account_id=account.id, name="another weekly"))
+    assert await found("Weekly") == ["weekly run", "another weekly"]
+    assert await found("LY RUN") == ["weekly run", names[1]]
+
+
 async def test_metadata_keys_are_counted_by_what_filters_read(storage: SqlStorage, second: SqlStorage) -> None:
     account = await new_account(storage, second)
     for number in range(60):
@@ -448,23 +479,55 @@ async def test_whoever_gives_up_waiting_for_an_index_does_not_stop_it(storage: S
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient)[1] == 1
-    await storage.warm()
 
 
-async def test_an_older_database_is_counted_when_it_is_upgraded(storage: SqlStorage, database_url: str) -> None:
+async def test_the_largest_accounts_are_made_ready_as_far_as_they_fit(
+    storage: SqlStorage, second: SqlStorage, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "WARM_FROM", 2)
+    sizes = {"few": 1, "some": 3, "many": 6, "most": 9}
+    accounts = {}
+    for name, size in sizes.items():
+        accounts[name] = account = await new_account(storage, second)
+        for number in range(size):
+            await account.take(0, ("add", 0, ({"n": number}, ())))
+    await accounts["many"].take(0, ("archive", 0, None))
+
+    async def ready(evaluations: int) -> set[str]:
+        fresh = open_storage(database_url)
+        try:
+            warmed = await fresh.warm(evaluations)
+            built = {name for name, account in accounts.items() if account.id in fresh._indexes._entries}
+            assert warmed == sum(sizes[name] for name in built)
+            filters = parse_filters([{"key": "n", "operator": ">=", "value": "0"}])
+            assert (await list_ids(fresh, accounts["many"].id, filters, True))[1] == 6
+        finally:
+            await fresh.close()
+        return built
+
+    assert await ready(0) == set()
+    assert await ready(8) == {"many"}
+    assert await ready(17) == {"most", "many"}
+    assert await ready(1000) == {"most", "many", "some"}
+
+
+async def test_an_older_database_is_counted_when_it_is_upgraded(
+    storage: SqlStorage, database_url: str, tmp_path: Path
+) -> None:
     async with storage.write() as work:
         for number in range(5):
             archived = NOW if number == 3 else None
             await work.evaluations.add(make_evaluation(metadata={"n": number}, archived_at=archived))
-    async with storage._writing() as session:
-        for statement in (
-            "DROP TABLE evaluation_counts",
-            "DROP TABLE evaluation_changes",
-            "UPDATE assay_schema SET version_num = '0004'",
-        ):
-            await session.run(text(statement))
-    await upgrade(database_url)
-    fresh = open_storage(database_url)
+    older = f"sqlite:///{tmp_path}/older.db" if database_url.startswith("sqlite") else fresh_database()
+    writers = dialect_for(older).writers()
+    async with writers.begin() as connection, storage._reading() as session:
+        await connection.run_sync(migrate, "0004")
+        for table in (accounts, evaluations):
+            rows = [dict(row._mapping) for row in await session.rows(select(table))]
+            await connection.execute(insert(table), rows)
+    await writers.dispose()
+    await upgrade(older)
+    fresh = open_storage(older)
     try:
         for filters in ((), parse_filters([{"key": "n", "operator": "!=", "value": "9"}])):
             assert (await list_ids(fresh, "default", filters, False))[1] == 4

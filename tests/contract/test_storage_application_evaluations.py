@@ -18,7 +18,7 @@ from assay.core.application_evaluations import (
     reserved_spec_id,
 )
 from assay.core.datasets import Dataset, DatasetVersion
-from assay.core.evaluations import EvaluationStatus
+from assay.core.evaluations import EvaluationStatus, Progress
 from assay.core.identity import DEFAULT_ACCOUNT_ID
 from assay.core.paging import NumberedPage, SortKey
 from assay.core.test_case_results import Labels, LabelStatus, TestCaseResult
@@ -124,6 +124,82 @@ async def test_every_order_is_the_same_as_sorting_in_memory(storage: SqlStorage)
             assert found == [each.evaluation.name for each in expected], (name, descending)
     for first, second in itertools.islice(itertools.permutations(SORT_KEYS, 2), 0, None, 37):
         assert sorted(await listed(storage, SortKey(first), SortKey(second, descending=True))) == sorted(names)
+
+
+async def test_the_index_sorts_as_the_database_does_and_follows_each_change(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        dataset_ids = [(await work.datasets.add(make_dataset())).id for _ in range(2)]
+    made = []
+    for number in range(12):
+        setup = ApplicationSetup(
+            f"s{number % 3}",
+            kind=("default", "builder")[number % 2],
+            variant_id=f"v{number % 4}" if number % 3 else None,
+        )
+        changes: dict[str, Any] = {
+            "description": [None, "", "d", "e"][number % 4],
+            "status": list(EvaluationStatus)[number % 3],
+            "finished_at": NOW + timedelta(days=5 - number) if number % 5 else None,
+            "progress": Progress(9, number % 4, 1, 0),
+            "created_by": ALICE if number % 2 else replace(ALICE, id="robot", type="service_account"),
+            "archived_at": NOW + timedelta(number) if number % 4 == 0 else None,
+        }
+        made.append(await stored(storage, setup if number % 5 else None, name=f"n{number}", **changes))
+
+    async def agree() -> None:
+        async with storage.read() as work:
+            for key, descending, archived in itertools.product(SORT_KEYS, (False, True), (False, True)):
+                page = NumberedPage(1, 100, (SortKey(key, descending),))
+                query = EvaluationQuery(HERE, page, include_archived=archived)
+                found = await work.application_evaluations.list(query)
+                seqs, total = await work.application_evaluations.select(query)
+                assert [each.evaluation.seq for each in found.items] == list(seqs), (key, descending, archived)
+                assert found.total == total == (12 if archived else 9)
+
+    await agree()
+    async with storage.write() as work:
+        for each, kind in ((made[1], "default"), (made[2], "builder")):
+            assert each.setup is not None
+            changed = replace(each.setup, spec_id="a", variant_id="z", configuration_id="c", kind=kind)
+            await work.application_evaluations.save(replace(each, setup=changed))
+        await work.application_evaluations.link(made[3].evaluation, dataset_ids)
+        await work.application_evaluations.link(made[7].evaluation, dataset_ids[:1])
+        await work.evaluations.save(replace(made[6].evaluation, description="aa"))
+        await work.evaluations.set_status(made[9].evaluation.seq, "completed", None, finished_at=NOW - timedelta(9))
+        await work.evaluations.add_progress(made[8].evaluation.seq, successful=5, failed=0, errors=0)
+    await agree()
+
+
+@pytest.mark.parametrize("archived", [False, True])
+async def test_the_newest_of_several_accounts_come_page_by_page_from_either_end(
+    storage: SqlStorage, archived: bool
+) -> None:
+    made = []
+    for number in range(13):
+        account_id = (DEFAULT_ACCOUNT_ID, "other")[number % 3 == 0]
+        made.append(
+            await stored(
+                storage,
+                ApplicationSetup("s") if number % 2 else None,
+                account_id=account_id,
+                created_at=NOW + timedelta(number // 3),
+                archived_at=NOW if number in (4, 6) else None,
+            )
+        )
+    expected = [each.evaluation.seq for each in reversed(made) if archived or each.evaluation.archived_at is None]
+    accounts = (DEFAULT_ACCOUNT_ID, "other", DEFAULT_ACCOUNT_ID, "none")
+    async with storage.read() as work:
+        for limit in (1, 2, 5, 7, 100):
+            found: list[int] = []
+            for number in range(1, 15):
+                query = EvaluationQuery(accounts, NumberedPage(number, limit), include_archived=archived)
+                part = await work.application_evaluations.list(query)
+                assert part.total == len(expected)
+                found += [each.evaluation.seq for each in part.items]
+            assert found == expected, limit
+        mine = EvaluationQuery(accounts, NumberedPage(1, 100), reserved_spec_id("other"), archived)
+        of_v5 = [seq for seq in expected if seq in {each.evaluation.seq for each in made[0::6]}]
+        assert [each.evaluation.seq for each in (await work.application_evaluations.list(mine)).items] == of_v5
 
 
 @pytest.mark.parametrize("order", [(), (SortKey("name"),), (SortKey("tags", descending=True), SortKey("status"))])

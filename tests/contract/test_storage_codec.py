@@ -1,6 +1,7 @@
 """What the storage writes as text reads back the same, and folded texts are equal when people say so."""
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,9 @@ def test_a_message_is_storable_and_otherwise_untouched(text: str) -> None:
 def test_a_tag_is_in_a_list_when_one_of_them_folds_to_it(tags: list[str], tag: str) -> None:
     found = codec.fold_tag(tag) in codec.fold_tags(tags)
     assert found == (codec.fold(tag) in map(codec.fold, tags))
+
+
+@given(st.integers(-(2**50), 2**57) | st.integers(2**32 * 10**6 - 10**7, 2**32 * 10**6 + 10**7))
+def test_a_time_reads_back_to_the_microsecond(micros: int) -> None:
+    assert codec.from_micros(micros) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    assert codec.to_micros(codec.from_micros(micros)) == micros

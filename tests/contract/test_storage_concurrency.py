@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from assay.adapters.storage import SqlStorage, open_storage
+from assay.adapters.storage import storage as storage_module
 from assay.core.errors import Unavailable
 from assay.core.paging import PageRequest
 from assay.core.results import Result
@@ -273,6 +274,41 @@ async def test_a_storage_survives_the_loss_of_its_connections(tmp_path: Path) ->
         await lose_it()
     async with storage.read() as work:
         assert [account.id for account in await work.accounts.list()] == ["default"]
+    await storage.close()
+
+
+async def test_writers_take_turns_and_none_waits_long_for_a_slow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "SIDE_BY_SIDE_AFTER", 1)
+    storage = open_storage(new_postgres(tmp_path), patience=10)
+    slow_is_in, slow_may_end = asyncio.Event(), asyncio.Event()
+    inside = most = 0
+
+    async def quick(name: str) -> None:
+        nonlocal inside, most
+        async with storage.write() as work:
+            inside += 1
+            most = max(most, inside)
+            await work.accounts.ensure(make_account(name))
+            inside -= 1
+
+    async def slow() -> None:
+        async with storage.write() as work:
+            await work.accounts.ensure(make_account("slow"))
+            slow_is_in.set()
+            await slow_may_end.wait()
+
+    await asyncio.gather(*(quick(f"account {n}") for n in range(3)))
+    assert most == 1
+    waiting = asyncio.create_task(slow())
+    await slow_is_in.wait()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(quick(f"further {n}") for n in range(3)))
+    slow_may_end.set()
+    await waiting
+    async with storage.read() as work:
+        assert len(await work.accounts.list()) == 7
     await storage.close()
 
 

@@ -15,7 +15,7 @@ from assay.core.paging import PageRequest
 from assay.ports.storage import TextFilter, UnitOfWork
 from tests.builders.datasets import make_dataset, make_dataset_item
 from tests.builders.evaluations import make_evaluation
-from tests.builders.groups import make_group
+from tests.builders.groups import as_member, make_group
 from tests.builders.identity import NOW, make_account, new_id
 
 
@@ -188,8 +188,8 @@ async def test_a_group_comes_back_with_its_members_evaluations_and_their_dataset
         group = make_group([two.id, one.id], tags=("t",), metadata={"a": 1}, description="d")
         stored = await work.groups.add(group)
     members = (
-        GroupMember(two.id, NOW, None, "question", two),
-        GroupMember(one.id, NOW, None, "question", one),
+        GroupMember(two.id, NOW, None, "question", as_member(two)),
+        GroupMember(one.id, NOW, None, "question", as_member(one)),
     )
     assert one.datasets == (dataset,)
     assert stored == replace(group, seq=stored.seq, members=members)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -65,6 +66,18 @@ async def test_a_span_comes_back_as_it_was_stored(storage: SqlStorage) -> None:
         assert await work.spans.get("other", "s") is None
         assert await work.spans.get_many("other", ["s", bare.id]) == {}
         assert await work.spans.get_many("default", ["nobody's"]) == {}
+
+
+async def test_the_longest_names_and_ids_fit_their_indexes(storage: SqlStorage) -> None:
+    def long(count: int) -> str:
+        random = Random(count)
+        return "".join(chr(random.randrange(0x10000, 0x2FFFF)) for _ in range(count))
+
+    ids = {name: long(256) for name in ("id", "trace_id", "parent_id", "group_id", "application_interaction_id")}
+    span = make_span(**ids, name=long(500))
+    (kept,) = await stored(storage, span)
+    assert replace(kept, seq=0) == span
+    assert await found(storage, names=(span.name,), group_id=span.group_id) == [span.id]
 
 
 async def test_only_ids_that_are_free_in_the_account_are_added(storage: SqlStorage) -> None:

@@ -104,15 +104,15 @@ def test_inference_stores_what_the_endpoint_answered(strict: SGPClient) -> None:
         "task_type": "inference",
         "configuration": {
             "model": "fake/raw",
-            "args": {"prompt": "item.q", "nested": {"list": ["{{item.q}}!", 1, None]}},
+            "args": {"question": "item.q", "nested": {"list": ["{{item.q}}!", 1, None]}},
             "inference_configuration": {"num_retries": 0, "timeout_seconds": 5},
         },
     }
 
     (row,) = columns(strict, [{"q": "hello"}], task)
 
-    assert isinstance(row["inference"], dict)
-    assert "hello!" in str(row["inference"])
+    assert row["inference"]["received"]["question"] == "hello"
+    assert row["inference"]["received"]["nested"] == {"list": ["hello!", 1, None]}
 
 
 def test_tasks_run_after_those_they_read_whatever_their_order(strict: SGPClient) -> None:

@@ -10,11 +10,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from assay.adapters.storage import schema_state, upgrade
-from assay.bootstrap import Place, first_key, hold, place_of, prepare_database, running_server
+from assay.bootstrap import Place, Ready, _when_started, first_key, hold, place_of, prepare_database, running_server
 from assay.core.errors import InvalidInput, NotConfigured, Unavailable
 from assay.services.access import Access
 from assay.settings import Settings
@@ -233,3 +235,37 @@ class TestServe:
         assert f"Unavailable: cannot listen on 127.0.0.1:{port}" in ended.stderr
         assert "--port" in ended.stderr
         assert not (place.data_dir / "assay.db").exists()
+
+
+class _Warming:
+    """A storage that notes what it is asked to make ready."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked: list[int] = []
+        self.error = error
+
+    async def warm(self, evaluations: int) -> int:
+        self.asked.append(evaluations)
+        if self.error is not None:
+            raise self.error
+        return evaluations
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "asked"),
+    [(1_000_000, None, [1_000_000]), (0, None, []), (10, Unavailable("the database is away"), [10])],
+)
+async def test_a_server_that_serves_makes_its_filters_ready_and_outlives_a_failure(
+    place: Place, setting: int, error: Exception | None, asked: list[int]
+) -> None:
+    storage, told = _Warming(error), []
+    ready = Ready("http://127.0.0.1:1", place, None, "monty")
+
+    def tell(each: Ready) -> None:
+        assert not storage.asked, "the server says that it serves before it loads anything"
+        told.append(each)
+
+    server: Any = SimpleNamespace(started=True)
+    loading: Any = storage
+    await _when_started(server, ready, tell, loading, setting)
+    assert (told, storage.asked) == ([ready], asked)

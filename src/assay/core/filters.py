@@ -13,7 +13,7 @@ value.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,9 @@ MAX_FILTERS = 10
 MAX_NUMBER_LENGTH = 64
 STATUS = "status"
 TAG = "tag"
+
+BEGIN_NUMBER = frozenset("-0123456789")
+"""The characters with which a text begins that is a number or a moment."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _MOMENT = re.compile(
@@ -180,7 +183,7 @@ def read(stored: Any) -> Value | None:
 
 def read_text(text: str) -> Value:
     """A text as the number, the moment or the text that it is."""
-    if len(text) <= MAX_NUMBER_LENGTH and text[:1] in _BEGIN_NUMBER:
+    if len(text) <= MAX_NUMBER_LENGTH and text[:1] in BEGIN_NUMBER:
         if found := _NUMBER.fullmatch(text):
             number = float(text) if found[1] or found[2] else int(text)
             if math.isfinite(number):
@@ -190,9 +193,6 @@ def read_text(text: str) -> Value:
             if moment is not None:
                 return Value(text, moment=moment)
     return Value(text)
-
-
-_BEGIN_NUMBER = frozenset("-0123456789")
 
 
 def _moment(text: str) -> int | None:
@@ -272,18 +272,19 @@ def flatten(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Every dotted key that leads to a value, and that value: `resolve` for all keys at once."""
     found: dict[str, Any] = {}
     if metadata:
-        for key, value in _walk(metadata, ""):
-            found.setdefault(key, value)
+        _walk(metadata, "", found)
     return found
 
 
-def _walk(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    nested = [key for key, value in values.items() if isinstance(value, Mapping)]
+def _walk(values: Mapping[str, Any], prefix: str, found: dict[str, Any]) -> None:
+    nested = []
     for key, value in values.items():
         if value is not None:
-            yield prefix + key, value
+            found.setdefault(prefix + key, value)
+        if isinstance(value, Mapping):
+            nested.append(key)
     for key in sorted(nested, key=len, reverse=True):
-        yield from _walk(values[key], f"{prefix}{key}.")
+        _walk(values[key], f"{prefix}{key}.", found)
 
 
 def passes(filters: Sequence[Filter], *, metadata: Mapping[str, Any] | None, tags: Sequence[str], status: str) -> bool:

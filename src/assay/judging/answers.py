@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from assay.judging.schemas import Check
+from assay.judging.schemas import Schema
 from assay.ports.models import AnswerShape
 
 SHOWN = 200
@@ -125,12 +125,14 @@ class ObjectReader:
 
     shape: AnswerShape
     instruction: str
-    check: Check
+    schema: Schema
 
     def read(self, text: str) -> Answer:
         """The object. Raises Unreadable."""
+        if len(text) > self.schema.longest:
+            raise Unreadable(f"the answer is longer than {self.schema.longest} characters")
         value = read_json(text)
-        problem = self.check(value)
+        problem = self.schema.check(value) if isinstance(value, Mapping) else "must be an object"
         if problem is not None:
             raise Unreadable(f"the answer does not match the schema: {problem}")
         return Answer(value)

@@ -59,13 +59,13 @@ def _objects(response_format: bytes) -> ObjectReader:
         schema = wrapper["schema"]
         name = wrapper["name"] if _is_shape_name(wrapper.get("name")) else _NAME
         strict = wrapper["strict"] if isinstance(wrapper.get("strict"), bool) else None
-    check = compiled_schema(schema)
+    compiled = compiled_schema(schema)
     if schema.get("type", "object") != "object":
         raise UnusableSchema("the answer is an object: the schema's type must be object")
     return ObjectReader(
         AnswerShape(name, {"type": "object", **schema}, strict),
         "Answer with a JSON object and nothing else. It must match this JSON Schema: " + orjson.dumps(schema).decode(),
-        lambda value: check(value) if isinstance(value, dict) else "must be an object",
+        compiled,
     )
 
 

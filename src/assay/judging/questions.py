@@ -49,14 +49,14 @@ def reader_of(question: Question) -> Reader:
 
 def _form(question: Question) -> ObjectReader:
     schema = question.form_schema or {}
-    check = compiled_schema(schema)
+    compiled = compiled_schema(schema)
     if schema.get("type", "object") != "object":
         raise UnusableSchema("a form's answer is an object: the schema's type must be object")
     text = orjson.dumps(schema).decode()
     return ObjectReader(
         AnswerShape(_NAME, {"type": "object", **schema}),
         f"Answer with a JSON object and nothing else. It must match this JSON Schema: {text}",
-        lambda value: check(value) if isinstance(value, dict) else "must be an object",
+        compiled,
     )
 
 

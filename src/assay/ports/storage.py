@@ -433,9 +433,10 @@ class Storage(Protocol):
         none; returns what is stored."""
         ...
 
-    async def warm(self) -> None:
-        """Make ready what the first filter of each account would otherwise wait for: about 20 seconds for a
-        million evaluations, while other requests are answered."""
+    async def warm(self, evaluations: int) -> int:
+        """Make ready what the first filter of an account would otherwise wait for, a few seconds for each million
+        evaluations, while other requests are answered: for the largest accounts with at most so many evaluations
+        together. Returns how many those are."""
         ...
 
     async def ping(self) -> None:

@@ -150,10 +150,10 @@ class Evaluations:
             return (await with_annotation(unit, [found]))[0]
 
     async def list(self, caller: Caller, page: PageRequest, where: TextFilter) -> Page[Evaluation]:
-        """A page of the account's evaluations."""
+        """A page of the account's evaluations, without the progress of people's work, which would have to be
+        counted."""
         async with self._storage.read() as unit:
-            found = await unit.evaluations.list(caller.account_id, page, where)
-            return replace(found, items=await with_annotation(unit, found.items))
+            return await unit.evaluations.list(caller.account_id, page, where)
 
     async def filter(
         self, caller: Caller, page: PageRequest, filters: Sequence[Filter], *, include_archived: bool = False
@@ -161,8 +161,7 @@ class Evaluations:
         """A page of the account's evaluations that pass all filters, with the exact number of those."""
         async with self._storage.read() as unit:
             where = TextFilter(include_archived=include_archived)
-            found = await unit.evaluations.list(caller.account_id, page, where, filters)
-            return replace(found, items=await with_annotation(unit, found.items))
+            return await unit.evaluations.list(caller.account_id, page, where, filters)
 
     async def metadata_keys(self, caller: Caller, *, include_archived: bool = False) -> MetadataKeys:
         """The metadata keys that the account's evaluations have, to make filters from."""

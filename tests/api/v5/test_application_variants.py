@@ -201,6 +201,20 @@ async def test_version_4_processes_an_input_and_finds_its_text(
     assert application.calls[0].body == body
 
 
+async def test_an_agents_service_variant_is_run_at_its_endpoint_too(
+    api: EvaluatingApi, application: FakeApplication
+) -> None:
+    spec = (await registered(api))["application_spec_id"]
+    at = {"url": application.url + "/answer", "response": {"output": {"text": "answer", "from": "sources"}}}
+    configuration = {"type": "WORKFLOW", "params": {}, "endpoint": at}
+    body = {"name": "x", "version": "AGENTS_SERVICE", "configuration": configuration, "application_spec_id": spec}
+    made = (await api.served.raw.post("/v4/application-variants", json=body)).json()
+
+    reply = await api.served.raw.post(f"/v4/applications/{made['id']}/process", json={"inputs": {"question": "a"}})
+
+    assert reply.json() == {"text": "A", "from": ["a", "b"]}
+
+
 async def test_version_4_says_when_an_application_fails_and_does_not_stream(
     api: EvaluatingApi, application: FakeApplication
 ) -> None:

@@ -131,11 +131,21 @@ class TestStructured:
                 "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}},
             },
             {"properties": {f"p{n}": {"enum": ["x" * 1000]} for n in range(300)}},
+            {"properties": {f"p{n}": {"pattern": "a"} for n in range(21)}},
+            {"patternProperties": {f"p{n}": True for n in range(21)}},
         ],
     )
     def test_a_schema_that_answers_cannot_be_held_to_is_refused(self, fake: Judges, schema: dict[str, Any]) -> None:
         (problem,) = checked(fake, response_format=schema)
         assert problem.loc == ("response_format",)
+
+    async def test_the_more_patterns_the_shorter_an_answer_must_be(self, fake: Judges) -> None:
+        said = '[[{"a": "' + "a" * 100_000 + '"}]]'
+        plain = await fake.run(guided_task(response_format={"type": "object"}), {"text": said})
+        assert plain.error is None
+        patterned = {"type": "object", "properties": {"a": {"pattern": "a"}, "b": {"pattern": "b"}}}
+        outcome = await fake.run(guided_task(response_format=patterned), {"text": said})
+        assert "longer than 90909 characters" in unreadable(outcome)
 
 
 class TestCondition:

@@ -1,12 +1,14 @@
 """Evaluations as version 4 of the API sees them: with their setups, in any order, by page number."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, union_all, update
 
 from assay.adapters.storage.catalogue_tables import application_specs, application_variants
+from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.dialects import by_code_point
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.session import Session, slices
@@ -96,12 +98,25 @@ _INDEXED = {
     "id": "id",
     "created_at": "created_at",
     "archived_at": "archived_at",
-    "completed_at": "finished_at",
+    "completed_at": "completed_at",
     "total_test_case_result_count": "item_total",
+    "test_case_results": "item_total",
+    "completed_test_case_result_count": "item_successful",
+    "description": "description_or_empty",
     "created_by_user_id": "created_by_id",
     "created_by_user": "created_by_id",
+    "created_by_identity_type": "created_by_type",
+    "application_spec_id": "spec_id",
+    "application_variant_id": "variant_id",
+    "evaluation_config_id": "configuration_id",
+    "evaluation_config_expanded": "configuration_id",
+    "async_jobs": "is_builder",
+    "evaluation_datasets": "datasets",
 }
-"""The keys that the index of evaluations in memory has, and its columns for them."""
+"""The keys that the index of evaluations in memory has, and its columns for them. It lacks JSON documents, which would
+take as much memory as all else, and the names of specs and variants, which change without the evaluations."""
+_UNION = 20
+"""The most accounts whose newest evaluations are read one account after the other."""
 _NEWEST_FIRST = (_evaluation.created_at.desc(), _evaluation.seq.desc())
 
 
@@ -145,20 +160,53 @@ class SqlApplicationEvaluations:
         joined = query.spec_id is not None or not {key.field for key in query.page.order}.isdisjoint(_OF_SETUPS)
         source = _JOINED if joined else evaluations
         matching = select(_evaluation.seq).select_from(source).where(*conditions)
-        total = int((await self._session.rows(matching.with_only_columns(func.count())))[0][0])
+        if query.spec_id is None and not self._session.writing:
+            total = await self._kept_total(query)
+        else:
+            total = int((await self._session.rows(matching.with_only_columns(func.count())))[0][0])
         if query.page.offset >= total:
             return [], total
         return [row[0] for row in await self._session.rows(self._part(matching, query, total))], total
 
+    async def _kept_total(self, query: EvaluationQuery) -> int:
+        """The number of all evaluations of the accounts, which the writers count."""
+        total = 0
+        for account_id in dict.fromkeys(query.account_ids):
+            counts = await read_counts(self._session, account_id)
+            total += counts.active + (counts.archived if query.include_archived else 0)
+        return total
+
     def _part(self, matching: Select[Any], query: EvaluationQuery, total: int) -> Select[Any]:
         """The rows asked for; the default order is read from its nearer end."""
         beyond = total - query.page.offset - query.page.limit
+        if not query.page.order and query.spec_id is None and 1 < len(query.account_ids) <= _UNION:
+            return self._newest_of_each(query, beyond)
         if not query.page.order and 0 <= beyond < query.page.offset:
             nearer = matching.add_columns(_evaluation.created_at)
             nearer = nearer.order_by(_evaluation.created_at.asc(), _evaluation.seq.asc())
             part = nearer.limit(query.page.limit).offset(beyond).subquery()
             return select(part.c.seq).order_by(part.c.created_at.desc(), part.c.seq.desc())
         return matching.order_by(*_order_by(query.page.order)).limit(query.page.limit).offset(query.page.offset)
+
+    def _newest_of_each(self, query: EvaluationQuery, beyond: int) -> Select[Any]:
+        """The same for several accounts: each has an index in this order, all of them together have none."""
+        page = query.page
+        from_end = 0 <= beyond < page.offset
+        skipped = beyond if from_end else page.offset
+        order = (_evaluation.created_at.asc(), _evaluation.seq.asc()) if from_end else _NEWEST_FIRST
+        each = []
+        for account_id in dict.fromkeys(query.account_ids):
+            conditions = self._conditions(replace(query, account_ids=(account_id,)))
+            of_account = select(_evaluation.seq, _evaluation.created_at).where(*conditions).order_by(*order)
+            each.append(select(of_account.limit(skipped + page.limit).subquery()))
+        found = union_all(*each).subquery()
+        ways = (found.c.created_at, found.c.seq)
+        part = select(found).order_by(*[way.asc() if from_end else way.desc() for way in ways])
+        part = part.limit(page.limit).offset(skipped)
+        if not from_end:
+            return part.with_only_columns(found.c.seq)
+        turned = part.subquery()
+        return select(turned.c.seq).order_by(turned.c.created_at.desc(), turned.c.seq.desc())
 
     def _conditions(self, query: EvaluationQuery) -> Sequence[ColumnElement[bool]]:
         accounts = query.account_ids
@@ -167,7 +215,11 @@ class SqlApplicationEvaluations:
         if not query.include_archived:
             conditions.append(_evaluation.archived_at.is_(None))
         if query.spec_id is not None:
-            conditions.append(_spec_id == query.spec_id)
+            of_spec = _setup.application_spec_id == query.spec_id
+            account_id = query.spec_id.removeprefix(RESERVED_SPEC_PREFIX)
+            if account_id != query.spec_id:
+                of_spec |= _setup.application_spec_id.is_(None) & (_evaluation.account_id == account_id)
+            conditions.append(of_spec)
         return conditions
 
     async def save(self, changed: ApplicationEvaluation) -> None:
@@ -209,6 +261,7 @@ class SqlApplicationEvaluations:
             for number, dataset_id in enumerate(fresh)
         ]
         await self._session.run(insert(evaluation_datasets), links)
+        self._session.changes.note(evaluation.seq, evaluation.account_id)
 
     async def archive_of_dataset(self, dataset_id: str, at: datetime) -> Sequence[str]:
         """Archive the evaluations with a setup that use the dataset, and their items, under one time; their ids."""
@@ -257,9 +310,10 @@ def _selection(query: EvaluationQuery) -> Selection | None:
     """The query for the index of evaluations in memory; None when it cannot answer it."""
     if len(query.account_ids) != 1 or query.spec_id is not None:
         return None
-    if any(key.field not in _INDEXED for key in query.page.order):
+    keys = [key for key in query.page.order if key.field != "account_id"]  # one account: all are equal
+    if any(key.field not in _INDEXED for key in keys):
         return None
-    order = tuple(Sort(_INDEXED[key.field], key.descending) for key in query.page.order)
+    order = tuple(Sort(_INDEXED[key.field], key.descending) for key in keys)
     return Selection(
         include_archived=query.include_archived,
         sort=(*order, Sort("created_at", descending=True)),

@@ -107,6 +107,12 @@ async def read_counts(session: "Session", account_id: str) -> Counts:
     return Counts(*found[0]) if found else Counts()
 
 
+async def read_sizes(session: "Session") -> Sequence[tuple[str, int]]:
+    """How many evaluations each account has, archived ones too, the largest first."""
+    size = evaluation_counts.c.active + evaluation_counts.c.archived
+    return await session.pairs(select(evaluation_counts.c.account_id, size).order_by(size.desc()))
+
+
 async def changed_since(session: "Session", account_id: str, version: int) -> Sequence[int]:
     """The evaluations that changed after a version, by sequence number."""
     return [row[0] for row in await session.rows(_SINCE, {"account": account_id, "after": version})]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,9 @@ from assay.core.folding import fold
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_EXACT_SECONDS = 2**32 * 1_000_000
+"""Up to here (the year 2106) seconds as a double are exact to less than half a microsecond."""
+_from_timestamp = datetime.fromtimestamp
 _FULL_PARSER = " "
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "fold_tags",
     "from_micros",
     "is_storable",
+    "load_all_json",
     "load_json",
     "storable",
     "to_micros",
@@ -36,6 +40,8 @@ def to_micros(moment: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The aware UTC time of a number of microseconds since 1970."""
+    if 0 <= micros < _EXACT_SECONDS:
+        return _from_timestamp(micros / 1_000_000, UTC)
     return _EPOCH + timedelta(microseconds=micros)
 
 
@@ -58,6 +64,15 @@ def load_json(text: str) -> Any:
     if text[0] == _FULL_PARSER:
         return json.loads(text)
     return orjson.loads(text)
+
+
+def load_all_json(texts: Sequence[str | None]) -> list[Any]:
+    """The values of many texts that `dump_json` made, None for None; quicker than one by one."""
+    if _FULL_PARSER in {text[0] for text in texts if text is not None}:
+        return [None if text is None else load_json(text) for text in texts]
+    joined = ",".join(["null" if text is None else text for text in texts])
+    found: list[Any] = orjson.loads(f"[{joined}]")
+    return found
 
 
 def finite(number: float | None) -> float | None:

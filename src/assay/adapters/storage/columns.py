@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.core.filters import Operator, Value, as_text, at_least, read_text
+from assay.core.filters import BEGIN_NUMBER, Operator, Value, as_text, at_least, read_text
+from assay.core.folding import fold
 
 Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[Any]
@@ -24,8 +25,11 @@ DENSE_SHARE = 4
 KINDS = ("text", "number", "date", "boolean")
 """What values can be, as metadata keys are described."""
 
-_NOTHING = -1
-_FEW = 8
+_EXACT = 2**53
+"""Whole numbers up to here are doubles."""
+_NOTHING = 0
+_FEW = 12
+_NARROW = (np.uint8, np.uint16, np.int32)
 
 
 class Growing:
@@ -58,23 +62,26 @@ class Growing:
         self.grow(start + len(added))
         self._data[start : self.length] = added
 
-    def put(self, length: int, pairs: Sequence[tuple[int, Any]]) -> None:
+    def put(self, length: int, places: Array, values: Array) -> None:
         """Grow to that length and set values at their places."""
         self.grow(length)
-        places, values = zip(*pairs, strict=True)
-        self.values[list(places)] = values
+        self.values[places] = values
 
     def replace(self, values: Array) -> None:
         """Become these values."""
         self._data, self.length = values.astype(self._data.dtype), len(values)
 
+    def widen(self, largest: int) -> None:
+        """Have room for whole numbers up to this one; the fewer bytes a value takes, the quicker is a pass."""
+        if largest > np.iinfo(self._data.dtype).max:
+            self._data = self._data.astype(next(each for each in _NARROW if largest <= np.iinfo(each).max))
 
-def _kind(value: Value) -> int:
-    if value.moment is not None:
-        return KINDS.index("date")
-    if value.number is not None:
-        return KINDS.index("number")
-    return KINDS.index("boolean" if value.text in ("true", "false") else "text")
+
+_NUMBER, _DATE = KINDS.index("number"), KINDS.index("date")
+
+
+def _kind(text: str) -> int:
+    return KINDS.index("boolean" if text in ("true", "false") else "text")
 
 
 class Distinct:
@@ -91,14 +98,35 @@ class Distinct:
         self._code_of: dict[str | int, int | float] = {}
         self._arrays: tuple[Array, Array, Array] | None = None
 
+    def encode_all(self, stored: Sequence[Any]) -> tuple[Array | None, Array | None, Array | None]:
+        """Stored values, none of them null: which are codes, those codes, and the numbers that the others are.
+        None for `which` when all are one or the other; None for what there are none of."""
+        kinds = set(map(type, stored))
+        if kinds == {float} or (kinds == {int} and max(stored) <= _EXACT and min(stored) >= -_EXACT):
+            return None, None, np.array(stored, np.float64)
+        if kinds == {str}:
+            known: list[Any] = list(map(self._code_of.get, stored))
+            if None in known:
+                known = [self._known(text) for text in stored]
+        else:
+            known = [self.encode(value) for value in stored]
+        types = set(map(type, known))
+        if types == {int}:
+            return None, np.array(known, np.int32), None
+        if types == {float}:
+            return None, None, np.array(known, np.float64)
+        which = np.fromiter((type(each) is int for each in known), np.bool_, len(known))
+        both = np.array(known, np.float64)
+        return which, both[which].astype(np.int32), both[~which]
+
     def encode(self, stored: Any) -> int | float:
         """A stored value, not null: a float for a number, else a code."""
         if type(stored) is float:
             return stored
         if type(stored) is int:
-            if -(2**53) <= stored <= 2**53:
-                return float(stored)
-            return self._known(stored)
+            return float(stored) if -_EXACT <= stored <= _EXACT else self._known(stored)
+        if type(stored) is bool:
+            return self._known("true" if stored else "false")
         return self._known(stored if type(stored) is str else as_text(stored))
 
     def _known(self, key: str | int) -> int | float:
@@ -108,16 +136,22 @@ class Distinct:
         return found
 
     def _learn(self, key: str | int) -> int | float:
+        code = len(self.texts)
+        if type(key) is str and key[:1] not in BEGIN_NUMBER:
+            self.texts.append(key)
+            self.kinds.append(_kind(key))
+            self._arrays = None
+            return code
         value = Value(str(key), number=key) if isinstance(key, int) else read_text(key)
         if value.number is not None and abs(value.number) < 2**1000 and float(value.number) == value.number:
             return float(value.number)
-        code = len(self.texts)
         self.texts.append(value.text)
-        self.kinds.append(_kind(value))
         if isinstance(value.number, int):
             self.exact[code] = value.number
         if value.moment is not None:
             self.moments[code] = value.moment
+        special = _DATE if value.moment is not None else _NUMBER if value.number is not None else None
+        self.kinds.append(_kind(value.text) if special is None else special)
         self._arrays = None
         return code
 
@@ -132,8 +166,8 @@ class Distinct:
         return self._arrays
 
     def among(self, wanted: Sequence[Value]) -> Array:
-        """By code, whether the value is one of these; the last place stands for no value."""
-        passing = np.zeros(len(self.texts) + 1, np.bool_)
+        """By code, whether the value is one of these."""
+        passing = np.zeros(len(self.texts), np.bool_)
         if not self.texts:
             return passing
         for value in wanted:
@@ -152,13 +186,12 @@ class Distinct:
         return passing
 
     def ordered(self, operator: Operator, wanted: Value) -> Array:
-        """By code, whether the value is at least, or at most, this one; the last place stands for no value."""
-        passing = np.zeros(len(self.texts) + 1, np.bool_)
+        """By code, whether the value is at least, or at most, this one."""
         if not self.texts:
-            return passing
+            return np.zeros(0, np.bool_)
         texts, codes, known = self.arrays()
         up = operator is Operator.AT_LEAST
-        passing[:-1] = texts >= wanted.text if up else texts <= wanted.text
+        passing = (texts >= wanted.text if up else texts <= wanted.text).astype(np.bool_)
         if wanted.moment is not None and len(codes):
             passing[codes] = known >= wanted.moment if up else known <= wanted.moment
         if wanted.number is not None:
@@ -178,22 +211,22 @@ class Column:
         self._numbers: Growing | None = None
         self._positions: Growing | None = Growing(np.int32, 0)
 
-    def put(self, rows: int, positions: Sequence[int], values: Sequence[int | float]) -> None:
-        """Set encoded values at positions that have none yet; there are `rows` rows in all."""
-        places: Any = positions
+    def put(self, rows: int, positions: Array, stored: Sequence[Any]) -> None:
+        """Set values, none of them null, at positions that have none yet; there are `rows` rows in all."""
+        places = positions
         if self._positions is not None:
             start = self._positions.length
             self._positions.extend(positions)
-            places = range(start, self._positions.length)
+            places = np.arange(start, self._positions.length)
         length = rows if self._positions is None else self._positions.length
-        pairs = list(zip(places, values, strict=True))
-        numbers = [(place, value) for place, value in pairs if type(value) is float]
-        if numbers:
+        which, codes, numbers = self.distinct.encode_all(stored)
+        if codes is not None:
+            self._codes = self._codes or Growing(np.uint8, _NOTHING)
+            self._codes.widen(len(self.distinct.texts))
+            self._codes.put(length, places if which is None else places[which], codes + 1)
+        if numbers is not None:
             self._numbers = self._numbers or Growing(np.float64, np.nan)
-            self._numbers.put(length, numbers)
-        if len(numbers) < len(pairs):
-            self._codes = self._codes or Growing(np.int32, _NOTHING)
-            self._codes.put(length, [pair for pair in pairs if type(pair[1]) is not float] if numbers else pairs)
+            self._numbers.put(length, places if which is None else places[~which], numbers)
         for each in (self._codes, self._numbers):
             if each is not None:
                 each.grow(length)
@@ -267,17 +300,17 @@ class Column:
         here = shown if self._positions is None else shown[self._positions.values]
         counted = np.zeros(len(self.distinct.texts), np.int64)
         if codes is not None:
-            some = codes[here]
-            counted = np.bincount(some[some >= 0], minlength=len(counted))
+            counted = np.bincount(codes[here], minlength=len(counted) + 1)[1:]
         present = np.empty(0) if numbers is None else numbers[here]
         return counted, present[~np.isnan(present)]
 
 
 def _looked_up(codes: Array, by_code: Array) -> Mask:
-    """`by_code` of each code. For few codes as many comparisons are quicker than a look into a table each."""
-    chosen = np.flatnonzero(by_code)
+    """`by_code` of each code; what has none does not pass. For few codes as many comparisons are quicker than a look
+    into a table each."""
+    chosen = (np.flatnonzero(by_code) + 1).tolist()  # Python's numbers: NumPy's would widen the codes to compare
     if len(chosen) > _FEW:
-        found: Mask = by_code[codes]
+        found: Mask = np.take(np.append(np.False_, by_code), codes, mode="clip")
         return found
     passing: Mask = codes == chosen[0]
     for code in chosen[1:]:
@@ -332,16 +365,16 @@ class TagColumn:
             for tag in set(folded):
                 if tag not in self._tags:
                     number = self._tags[tag] = len(self._tags)
-                    self._column.put(len(self._tags), [number], [self._column.distinct.encode(tag)])
+                    self._column.put(len(self._tags), np.array([number]), [tag])
                 numbers.append(self._tags[tag])
             self._pair_tags.extend(numbers)
             self._pair_combinations.extend([code] * len(numbers))
         return code
 
-    def put(self, rows: int, positions: Sequence[int], codes: Sequence[int]) -> None:
-        """Set the combinations at positions."""
-        self._codes.grow(rows)
-        self._codes.values[list(positions)] = codes
+    def put(self, rows: int, positions: Array, tags: Sequence[tuple[str, ...]]) -> None:
+        """Set the tags at positions."""
+        codes = {each: self.encode(tuple(map(fold, each))) for each in set(tags)}
+        self._codes.put(rows, positions, np.array([codes[each] for each in tags], np.int32))
 
     def mask(self, operator: Operator, wanted: Sequence[Value]) -> Mask:
         """Which rows have a tag that passes ==, IN, >= or <=."""

@@ -4,15 +4,19 @@ Rows have positions in the order in which they came; `place` finds a row's posit
 knows nothing of databases: `indexes` feeds it rows and asks it for selections.
 """
 
-import functools
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 import numpy as np
 
 from assay.adapters.storage.columns import KINDS, Array, Column, Growing, Mask, TagColumn
+from assay.adapters.storage.orders import Matches, Order, order_of
+from assay.adapters.storage.signatures import signature_of_part, signatures
 from assay.core.filters import NEGATIONS, STATUS, TAG, Filter, as_text, flatten, folded_values
 from assay.core.folding import fold
 from assay.core.selection import Found, Selection, Sort
@@ -25,44 +29,31 @@ MERGED_AT_MOST = 2_000
 """Rows that are moved within a kept order one by one; with more, the order is made anew."""
 KEPT_SELECTIONS = 4
 KEPT_ORDERS = 12
-"""Orders and answers kept: 4 bytes each an evaluation."""
+"""Orders and answers kept: at most 4 bytes each an evaluation."""
 
 _ACTIVE, _ARCHIVED, _GONE = 0, 1, 2
 _LAST_NUMBER = 2**63 - 1
+_SEARCHED = "name_folded"
+"""The column that names are searched in."""
 _LAST_TEXT = "\U0010ffff"
+_TEXTS = frozenset((str, list))
+_PLAIN = frozenset((str, int, float, bool, list))
+
+_Cells = dict[str, tuple[list[int], list[Any]]]
+"""By key, the positions that have a value, and those values."""
 
 
 @dataclass(frozen=True, slots=True)
-class IndexRow:
-    """What the index takes of an evaluation. `extra` holds the values of the further columns that it keeps."""
+class IndexRows:
+    """What the index takes of some evaluations, each different, column by column. `extra` holds the values of the
+    further columns that it keeps, by their names."""
 
-    seq: int
-    archived: bool
-    status: str
-    tags: Sequence[str]
-    metadata: Mapping[str, Any] | None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Order:
-    """All positions in the order of some columns, and those that have to be put in their place again."""
-
-    positions: Array
-    touched: set[int] = field(default_factory=set)
-    plain: bool = False
-
-    def among(self, mask: Mask) -> Array:
-        """The positions in a mask, in this order."""
-        if self.plain:
-            return np.flatnonzero(mask).astype(np.int32)
-        return self.positions[mask[self.positions]]
-
-    def settle(self) -> "_Order":
-        """Notice whether it is the order of the positions themselves, as that of creation mostly is."""
-        self.touched.clear()
-        self.plain = bool((self.positions[:-1] < self.positions[1:]).all())
-        return self
+    seqs: Sequence[int]
+    archived: Sequence[Any]
+    statuses: Sequence[str]
+    tags: Sequence[tuple[str, ...]]
+    metadata: Sequence[Mapping[str, Any] | None]
+    extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class AccountIndex:
@@ -76,11 +67,12 @@ class AccountIndex:
         self._seqs = Growing(np.int64, 0)
         self._states = Growing(np.int8, _GONE)
         self._place = Growing(np.int32, -1)
+        self._signatures = Growing(np.uint64, 0)
         self._status = Column()
         self._tags = TagColumn()
         self._columns: dict[str, Column] = {}
-        self._orders: dict[tuple[Sort, ...], _Order] = {}
-        self._kept: dict[tuple[Any, ...], Array] = {}
+        self._orders: dict[tuple[Sort, ...], Order] = {}
+        self._kept: dict[tuple[Any, ...], Matches] = {}
 
     def __len__(self) -> int:
         return self._seqs.length
@@ -88,25 +80,41 @@ class AccountIndex:
     def keep(self, name: str, values: Mapping[int, Any], *, numeric: bool) -> None:
         """Keep a further column, given by sequence number: for orders, or names to search."""
         ordered = [values.get(seq) for seq in self._seqs.values.tolist()]
-        self.extra[name] = array("q", map(_number_key, ordered)) if numeric else list(map(_text_key, ordered))
+        if numeric:
+            self.extra[name] = array("q", map(_number_key, ordered))
+        else:
+            same: dict[str, str] = {}  # equal texts are kept once
+            self.extra[name] = [same.setdefault(text, text) for text in map(_text_key, ordered)]
+        if name == _SEARCHED:
+            self._signatures.replace(signatures(self.extra[name]))
 
-    def apply(self, rows: Sequence[IndexRow], gone: Sequence[int] = ()) -> None:
+    def apply(self, rows: IndexRows, gone: Sequence[int] = ()) -> None:
         """Take in rows that are new or have changed, and forget those that are gone."""
-        known = [(self._position(row.seq), row) for row in rows]
-        changed = [(place, row) for place, row in known if place is not None]
-        added = [row for place, row in known if place is None]
-        removed = [place for place in map(self._position, gone) if place is not None]
-        if changed or removed:
-            old = np.array([place for place, _ in changed] + removed, np.int32)
+        seqs = np.array(rows.seqs, np.int64)
+        places = self._places(seqs)
+        fresh = places < 0
+        removed = self._places(np.array(gone, np.int64))
+        removed = removed[removed >= 0]
+        old = np.concatenate((places[~fresh], removed))
+        if len(old):
             for column in (self._status, *self._columns.values()):
                 column.forget(old)
             self._states.values[removed] = _GONE
         start = len(self)
-        self._append([row.seq for row in added])
-        self._fill([*changed, *zip(range(start, len(self)), added, strict=True)])
+        self._append(seqs[fresh])
+        places[fresh] = np.arange(start, len(self))
+        if len(places):
+            self._fill(places, rows)
         for order in self._orders.values():
             order.touched.update(range(start, len(self)))
         self._kept.clear()
+
+    def _places(self, seqs: Array) -> Array:
+        """The positions of rows, -1 for those that are not here."""
+        found = np.full(len(seqs), -1, np.int32)
+        known = seqs < self._place.length
+        found[known] = self._place.values[seqs[known]]
+        return found
 
     def has(self, seq: int) -> bool:
         """Whether a row with that sequence number is, or was, here."""
@@ -118,70 +126,59 @@ class AccountIndex:
         found = int(self._place.values[seq])
         return None if found < 0 else found
 
-    def _append(self, seqs: Sequence[int]) -> None:
-        if not seqs:
+    def _append(self, seqs: Array) -> None:
+        if not len(seqs):
             return
         start = len(self)
         self._seqs.extend(seqs)
         self._states.grow(len(self))
-        self._place.grow(max(seqs) + 1)
-        self._place.values[list(seqs)] = np.arange(start, len(self))
+        self._place.grow(int(seqs.max()) + 1)
+        self._place.values[seqs] = np.arange(start, len(self))
         for values in self.extra.values():
             values.extend([0 if isinstance(values, array) else ""] * len(seqs))
 
-    def _fill(self, placed: Sequence[tuple[int, IndexRow]]) -> None:
-        if not placed:
-            return
-        positions = [place for place, _ in placed]
-        rows = [row for _, row in placed]
-        self._states.values[positions] = [_ARCHIVED if row.archived else _ACTIVE for row in rows]
-        self._status.put(len(self), positions, [self._status.distinct.encode(row.status) for row in rows])
-        codes = [self._tags.encode(tuple(map(fold, row.tags))) for row in rows]
-        self._tags.put(len(self), positions, codes)
-        self._fill_metadata(placed)
-        for name, values in self.extra.items():
-            key = _number_key if isinstance(values, array) else _text_key
-            for place, row in placed:
-                value = key(row.extra.get(name))
-                if values[place] != value:
-                    values[place] = value
+    def _fill(self, places: Array, rows: IndexRows) -> None:
+        self._states.values[places] = [_ARCHIVED if archived else _ACTIVE for archived in rows.archived]
+        self._status.put(len(self), places, rows.statuses)
+        self._tags.put(len(self), places, rows.tags)
+        self._fill_metadata(places, rows.metadata)
+        for name, given in rows.extra.items():
+            values = self.extra[name]
+            keys: list[Any] = list(map(_number_key if isinstance(values, array) else _text_key, given))
+            if name == _SEARCHED:
+                self._signatures.put(len(self), places, signatures(keys))
+            for place, key in zip(places.tolist(), keys, strict=True):
+                if values[place] != key:
+                    values[place] = key
                     self._touch(name, place)
 
-    def _fill_metadata(self, placed: Sequence[tuple[int, IndexRow]]) -> None:
-        cells: dict[str, tuple[list[int], list[int | float]]] = {}
-        for place, row in placed:
-            if not row.metadata:
-                continue
-            for key, value in flatten(row.metadata).items():
-                code = self._encode(key, value)
-                if code is None:
-                    continue
-                cell = cells.get(key)
-                if cell is None:
-                    cell = cells[key] = ([], [])
-                cell[0].append(place)
-                cell[1].append(code)
+    def _fill_metadata(self, places: Array, documents: Sequence[Mapping[str, Any] | None]) -> None:
+        cells: _Cells = {}
+        _gather(places.tolist(), documents, "", cells)
         for key, (positions, values) in cells.items():
-            self._columns[key].put(len(self), positions, values)
+            self._put(key, np.array(positions, np.int32), values)
 
-    def _encode(self, key: str, value: Any) -> int | float | None:
-        """The code of a key's value; None when the key has no column."""
-        if type(value) is dict:
+    def _put(self, key: str, positions: Array, values: Sequence[Any]) -> None:
+        """Store a key's values. An object is no value of its own: such a key is answered by reading rows."""
+        kinds = set(map(type, values))
+        if dict in kinds:
             self.unheld.add(key)
-            return None
+            held = [type(value) is not dict for value in values]
+            positions, values = positions[held], [value for value in values if type(value) is not dict]
+            if not values:
+                return
         column = self._columns.get(key)
         if column is None:
             if len(self._columns) >= MOST_KEYS or len(key) > LONGEST_TEXT:
                 self.overflowed = True
-                return None
+                return
             column = self._columns[key] = Column()
-        if type(value) is str or type(value) is list:
-            text = as_text(value)
-            if len(text) > LONGEST_TEXT:
-                self.unheld.add(key)
-                text = text[:LONGEST_TEXT]
-            return column.distinct.encode(text)
-        return column.distinct.encode(value)
+        if list in kinds:
+            values = [as_text(value) if type(value) is list else value for value in values]
+        if kinds & _TEXTS and max(len(value) for value in values if type(value) is str) > LONGEST_TEXT:
+            self.unheld.add(key)
+            values = [value[:LONGEST_TEXT] if type(value) is str else value for value in values]
+        column.put(len(self), positions, values)
 
     def _touch(self, name: str, place: int) -> None:
         for sort, order in self._orders.items():
@@ -201,9 +198,18 @@ class AccountIndex:
         for tag in selection.tags:
             mask &= self._tags.having(fold(tag))
         if selection.name:
-            part, names = fold(selection.name), self.extra["name_folded"]
-            some = np.flatnonzero(mask)
-            mask[some] = np.fromiter((part in names[place] for place in some.tolist()), np.bool_, len(some))
+            mask = self._named(fold(selection.name), np.flatnonzero(mask))
+        return mask
+
+    def _named(self, part: str, among: Array) -> Mask:
+        """Which positions of some have that part in their folded name."""
+        wanted = signature_of_part(part)
+        if wanted:
+            among = among[self._signatures.values[among] & wanted == wanted]
+        names = map(self.extra[_SEARCHED].__getitem__, among.tolist())
+        found = np.fromiter(map(contains, names, repeat(part)), np.bool_, len(among))
+        mask = np.zeros(len(self), np.bool_)
+        mask[among[found]] = True
         return mask
 
     def _filtered(self, each: Filter, passing: Mapping[Filter, frozenset[int]]) -> Mask:
@@ -226,37 +232,22 @@ class AccountIndex:
     def select(self, selection: Selection, cursor: int | None, passing: Mapping[Filter, frozenset[int]]) -> Found:
         """A page of a selection and its total. `cursor` is the sequence number of the row that it starts at."""
         matched = self._matched(selection, passing)
-        total = len(matched)
         start, end = selection.offset, selection.offset + selection.limit
         if cursor is not None:
-            start, end = self._window(selection, matched, cursor)
-        shown = matched[max(start, 0) : max(end, 0)]
-        more = start > 0 if selection.backwards else end < total
-        return Found(self._seqs.values[shown].tolist(), total, more)
+            at = self._position(cursor)
+            assert at is not None
+            rank, matches = matched.rank(at, partial(self._before, selection.sort))
+            start = rank - selection.limit if selection.backwards else rank + matches
+            end = start + selection.limit
+        more = start > 0 if selection.backwards else end < matched.total
+        return Found(self._seqs.values[matched.cut(start, end)].tolist(), matched.total, more)
 
-    def _window(self, selection: Selection, matched: Array, cursor: int) -> tuple[int, int]:
-        """Where in the matches a page after, or before, the cursor's row begins and ends."""
-        at = self._position(cursor)
-        assert at is not None
-        low, high = 0, len(matched)
-        while low < high:
-            middle = (low + high) // 2
-            if self._before(selection.sort, int(matched[middle]), at):
-                low = middle + 1
-            else:
-                high = middle
-        if selection.backwards:
-            return low - selection.limit, low
-        after = low + 1 if low < len(matched) and matched[low] == at else low
-        return after, after + selection.limit
-
-    def _matched(self, selection: Selection, passing: Mapping[Filter, frozenset[int]]) -> Array:
-        """The positions of all rows that pass, in order; the last few answers are kept while nothing changes."""
+    def _matched(self, selection: Selection, passing: Mapping[Filter, frozenset[int]]) -> Matches:
+        """All rows that pass, in order; the last few answers are kept while nothing changes."""
         key = (selection.filters, selection.name, selection.tags, selection.include_archived, selection.sort)
         found = self._kept.pop(key, None)
         if found is None:
-            mask = self.mask(selection, passing)
-            found = self._order(selection.sort).among(mask)
+            found = self._order(selection.sort).matches(self.mask(selection, passing))
             while len(self._kept) >= KEPT_SELECTIONS:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = found
@@ -271,15 +262,14 @@ class AccountIndex:
         """Make an order now; may be called in another thread while nobody else uses the index."""
         self._order(sort)
 
-    def _order(self, sort: tuple[Sort, ...]) -> _Order:
+    def _order(self, sort: tuple[Sort, ...]) -> Order:
         order = self._orders.get(sort)
         if order is None or len(order.touched) > MERGED_AT_MOST:
             while len(self._orders) >= KEPT_ORDERS:
                 del self._orders[next(iter(self._orders))]
-            order = self._orders[sort] = _Order(self._sorted(sort)).settle()
+            order = self._orders[sort] = order_of(self._sorted(sort))
         elif order.touched:
-            order.positions = self._merged(sort, order)
-            order.settle()
+            order.settle(len(self), partial(self._before, sort))
         return order
 
     def _sorted(self, sort: tuple[Sort, ...]) -> Array:
@@ -290,30 +280,6 @@ class AccountIndex:
             ranks = np.frombuffer(values, np.int64) if isinstance(values, array) else _ranks(values)
             keys.append(-ranks if each.descending else ranks.copy())
         return np.lexsort(keys).astype(np.int32)
-
-    def _merged(self, sort: tuple[Sort, ...], order: _Order) -> Array:
-        """The order with the touched rows where they belong now."""
-
-        def compare(one: int, other: int) -> int:
-            return -1 if self._before(sort, one, other) else 1
-
-        moved = sorted(order.touched, key=functools.cmp_to_key(compare))
-        positions = order.positions
-        if min(moved) < len(positions):
-            absent = np.ones(len(self), np.bool_)
-            absent[moved] = False
-            positions = positions[absent[positions]]
-        places = []
-        for place in moved:
-            low, high = 0, len(positions)
-            while low < high:
-                middle = (low + high) // 2
-                if self._before(sort, int(positions[middle]), place):
-                    low = middle + 1
-                else:
-                    high = middle
-            places.append(low)
-        return np.insert(positions, places, moved)
 
     def _before(self, sort: tuple[Sort, ...], one: int, other: int) -> bool:
         for each in sort:
@@ -334,6 +300,49 @@ class AccountIndex:
             if types:
                 described.append((key, types, None if key in self.unheld else values))
         return described
+
+
+def _gather(places: Iterable[int], documents: Iterable[Any], prefix: str, cells: _Cells) -> None:
+    """Add the values of each dotted key, and where they are, as `flatten` finds them one document at a time. Here those
+    with the same keys go together, which takes a fifth of the time. Only keys that have dots themselves can lead to
+    one place in two ways."""
+    shapes: dict[tuple[str, ...], tuple[list[int], list[Any]]] = {}
+    for place, document in zip(places, documents, strict=True):
+        if document:
+            shape = tuple(document)
+            alike = shapes.get(shape)
+            if alike is None:
+                alike = shapes[shape] = ([], [])
+            alike[0].append(place)
+            alike[1].append(document)
+    for shape, (positions, some) in shapes.items():
+        if any("." in key for key in shape):
+            for place, document in zip(positions, some, strict=True):
+                for key, value in flatten(document).items():
+                    _add(cells, prefix + key, [place], [value])
+        else:
+            for key, values in zip(shape, zip(*map(dict.values, some), strict=True), strict=True):
+                _gather_key(positions, values, prefix + key, cells)
+
+
+def _gather_key(positions: Sequence[int], values: Sequence[Any], name: str, cells: _Cells) -> None:
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN:
+        _add(cells, name, positions, values)
+        return
+    present = [n for n, value in enumerate(values) if value is not None]
+    _add(cells, name, [positions[n] for n in present], [values[n] for n in present])
+    if dict in kinds:
+        nested = [n for n in present if type(values[n]) is dict]
+        _gather([positions[n] for n in nested], [values[n] for n in nested], name + ".", cells)
+
+
+def _add(cells: _Cells, key: str, positions: Sequence[int], values: Sequence[Any]) -> None:
+    cell = cells.get(key)
+    if cell is None:
+        cell = cells[key] = ([], [])
+    cell[0].extend(positions)
+    cell[1].extend(values)
 
 
 MOST_VALUES = 50

@@ -5,17 +5,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Text, Update, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Integer, Row, Text, Update, bindparam, insert, select, type_coerce, update
 
+from assay.adapters.storage.codec import from_micros, load_json
 from assay.adapters.storage.datasets import naming
-from assay.adapters.storage.dialects import one_of
-from assay.adapters.storage.member_evaluations import joined, read_evaluations
+from assay.adapters.storage.member_evaluations import read_evaluations, read_members
 from assay.adapters.storage.paging import Listing, page_rows, text_conditions
 from assay.adapters.storage.session import Session, in_lists, slices
-from assay.adapters.storage.tables import SEQUENCE, Moment, Words, evaluations, group_counts, group_members, groups
+from assay.adapters.storage.tables import (
+    SEQUENCE,
+    Document,
+    Moment,
+    Words,
+    evaluations,
+    group_counts,
+    group_members,
+    groups,
+)
 from assay.core.errors import RuleViolation
-from assay.core.evaluations import Evaluation
-from assay.core.groups import Group, GroupMember
+from assay.core.groups import Group, GroupMember, MemberEvaluation
 from assay.core.identity import Identity
 from assay.core.paging import Page, PageRequest
 from assay.ports.storage import TextFilter
@@ -25,6 +33,13 @@ _ORDERS = {
     "name": (groups.c.name, groups.c.seq),
     "id": (groups.c.id,),
 }
+_RAW: Mapping[type[Any], type[Any]] = {Moment: BigInteger, Document: Text, Words: Text}
+_COLUMNS: Sequence[Any] = [
+    type_coerce(column, _RAW.get(type(column.type), type(column.type))).label(column.name)
+    for column in groups.c
+    if column.name not in ("name_folded", "tags_folded")
+]
+"""What a group is made of, in the order of the table, without any conversion on the way."""
 
 
 class SqlGroups:
@@ -126,7 +141,8 @@ class SqlGroups:
 
     async def get(self, account_id: str, group_id: str, *, include_deleted: bool = False) -> Group | None:
         """The account's group with that id, with its members and their evaluations."""
-        row = await self._session.row(select(groups).where(groups.c.id == group_id, groups.c.account_id == account_id))
+        statement = select(*_COLUMNS).where(groups.c.id == group_id, groups.c.account_id == account_id)
+        row = await self._session.row(statement)
         if row is None or (row.deleted_at is not None and not include_deleted):
             return None
         return (await self._complete([row]))[0]
@@ -135,7 +151,7 @@ class SqlGroups:
         self, account_id: str, page: PageRequest, where: TextFilter, *, evaluation_id: str | None = None
     ) -> Page[Group]:
         """A page of the account's groups; `evaluation_id`: those that it is a member of now."""
-        members = select(groups).where(groups.c.account_id == account_id)
+        members = select(*_COLUMNS).where(groups.c.account_id == account_id)
         matches = members.where(*text_conditions(groups, where))
         if not where.include_archived:
             matches = matches.where(groups.c.deleted_at.is_(None))
@@ -181,14 +197,14 @@ class SqlGroups:
             held.update((row.id, row.seq) for row in await self._session.rows(statement))
         return held
 
-    async def _joining(self, account_id: str, evaluation_ids: Sequence[str]) -> dict[str, Evaluation]:
+    async def _joining(self, account_id: str, evaluation_ids: Sequence[str]) -> dict[str, MemberEvaluation]:
         """The evaluations by id, held. RuleViolation when one is unknown in the account or archived."""
         seqs = await self._hold(account_id, evaluation_ids)
         unknown = [evaluation_id for evaluation_id in evaluation_ids if evaluation_id not in seqs]
         if unknown:
             raise RuleViolation(f"evaluation_ids: no such evaluation: {_shown(unknown)}")
         found = await read_evaluations(self._session, list(seqs.values()))
-        return {evaluation.id: evaluation for evaluation in found.values()}
+        return {evaluation.id: evaluation for evaluation in found}
 
     async def _count(self, account_id: str, *, present: int, deleted: int) -> None:
         """Add to the account's counters. The last thing that a transaction does: others wait for it here."""
@@ -208,14 +224,8 @@ class SqlGroups:
         return int(counts.present + counts.deleted if with_deleted else counts.present)
 
     async def _complete(self, rows: Sequence[Row[Any]]) -> Sequence[Group]:
-        memberships: dict[int, list[Row[Any]]] = {}
-        found_members = await self._session.rows(_MEMBERS, {"seqs": joined(row.seq for row in rows)})
-        # Sorted here: asked for an order, SQLite would rather walk the whole table in it.
-        for membership in sorted(found_members, key=lambda each: each.position):
-            memberships.setdefault(membership.group_seq, []).append(membership)
-        seqs = {each.evaluation_seq for members in memberships.values() for each in members}
-        found = await read_evaluations(self._session, sorted(seqs))
-        return [_to_group(row, tuple(_to_member(each, found) for each in memberships.get(row.seq, ()))) for row in rows]
+        members = await read_members(self._session, [row.seq for row in rows])
+        return [_to_group(row, tuple(members.get(row.seq, ()))) for row in rows]
 
 
 _ONE_MEMBER = update(group_members).where(
@@ -249,26 +259,21 @@ def _shown(identifiers: Sequence[str]) -> str:
     return f"{text} and {rest} more" if rest > 0 else text
 
 
-_MEMBERS = select(group_members).where(one_of(group_members.c.group_seq, bindparam("seqs", type_=Text())))
-
-
-def _to_member(row: Row[Any], found: Mapping[int, Evaluation]) -> GroupMember:
-    _, _, evaluation_seq, created_at, deleted_at, row_identifier = tuple(row)
-    evaluation = found[evaluation_seq]
-    return GroupMember(evaluation.id, created_at, deleted_at, row_identifier, evaluation)
-
-
 def _to_group(row: Row[Any], members: tuple[GroupMember, ...]) -> Group:
+    """The group of a row of `_COLUMNS`, which come as the driver gives them."""
+    seq, identifier, account_id, name, description, tags, document, created_at, creator, creator_type, deleted_at = (
+        tuple(row)
+    )
     return Group(
-        id=row.id,
-        seq=row.seq,
-        account_id=row.account_id,
-        name=row.name,
-        description=row.description,
-        tags=tuple(row.tags),
-        metadata=row.metadata,
-        created_at=row.created_at,
-        created_by=Identity(row.created_by_id, row.created_by_type),
-        deleted_at=row.deleted_at,
+        id=identifier,
+        seq=seq,
+        account_id=account_id,
+        name=name,
+        description=description,
+        tags=tuple(load_json(tags)),
+        metadata=None if document is None else load_json(document),
+        created_at=from_micros(created_at),
+        created_by=Identity(creator, creator_type),
+        deleted_at=None if deleted_at is None else from_micros(deleted_at),
         members=members,
     )

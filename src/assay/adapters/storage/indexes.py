@@ -5,18 +5,20 @@ from exactly that state; the page's rows come from the same snapshot.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, bindparam, case, func, literal, select, type_coerce
 
 from assay.adapters.storage.changes import changed_since, read_counts
-from assay.adapters.storage.codec import load_json
+from assay.adapters.storage.codec import load_all_json, load_json
 from assay.adapters.storage.session import Session, in_lists
-from assay.adapters.storage.tables import evaluations
+from assay.adapters.storage.tables import Words, application_setups, evaluation_datasets, evaluations
+from assay.core.application_evaluations import RESERVED_SPEC_PREFIX
 from assay.core.errors import InvalidCursor
 from assay.core.filters import NEGATIONS, Filter, compare, read, resolve
 from assay.core.selection import Found, Selection
@@ -24,10 +26,19 @@ from assay.core.selection import Found, Selection
 if TYPE_CHECKING:
     from assay.adapters.storage.evaluation_index import AccountIndex
 
-CHUNK = 4_000
+CHUNK = 1_000
 """Rows read at once while an index is built: what the event loop waits for between two requests."""
+LONGEST_REST = 0.02
+"""Seconds that a build for which nobody waits rests at most after each of them."""
 
 _columns = evaluations.c
+
+
+def _of_setup(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    of_evaluation = application_setups.c.evaluation_seq == _columns.seq
+    return select(value).where(of_evaluation).correlate(evaluations).scalar_subquery()
+
+
 KEPT: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     **{
         name: (type_coerce(_columns[name], BigInteger), True)
@@ -36,8 +47,31 @@ KEPT: Mapping[str, tuple[ColumnElement[Any], bool]] = {
     **{name: (type_coerce(_columns[name], Text), False) for name in ("name", "name_folded", "id", "status")},
     **{name: (type_coerce(_columns[name], Text), False) for name in ("description", "created_by_id", "tags")},
     "item_done": (_columns.item_successful + _columns.item_failed, True),
+    "item_successful": (_columns.item_successful, True),
+    "completed_at": (case((_columns.status == "completed", type_coerce(_columns.finished_at, BigInteger))), True),
+    "description_or_empty": (func.coalesce(_columns.description, ""), False),
+    "created_by_type": (type_coerce(_columns.created_by_type, Text), False),
+    "spec_id": (
+        func.coalesce(
+            _of_setup(application_setups.c.application_spec_id),
+            literal(RESERVED_SPEC_PREFIX, Words()) + _columns.account_id,
+            type_=Words(),
+        ),
+        False,
+    ),
+    "variant_id": (_of_setup(application_setups.c.application_variant_id), False),
+    "configuration_id": (_of_setup(application_setups.c.configuration_id), False),
+    "is_builder": (func.coalesce(_of_setup(case((application_setups.c.kind == "builder", 1), else_=0)), 0), True),
+    "datasets": (
+        select(func.count())
+        .where(evaluation_datasets.c.evaluation_seq == _columns.seq)
+        .correlate(evaluations)
+        .scalar_subquery(),
+        True,
+    ),
 }
-"""Columns that an index can keep for orders and for searching names, and whether they are numbers."""
+"""Columns that an index can keep for orders and for searching names, and whether they are numbers. Whatever changes one
+of them notes that the evaluation has changed."""
 
 _ROW = (
     _columns.seq,
@@ -50,11 +84,13 @@ _ROW = (
 
 @dataclass(slots=True)
 class _Entry:
-    """An account's index, the lock that its readers take turns with, and the build that is under way."""
+    """An account's index, the lock that its readers take turns with, the build that is under way, and whether
+    somebody waits for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     index: "AccountIndex | None" = None
     building: "asyncio.Task[AccountIndex] | None" = None
+    wanted: bool = False
 
 
 class Indexes:
@@ -73,13 +109,8 @@ class Indexes:
         self._entries.clear()
 
     async def warm(self, account_id: str) -> None:
-        """Build an account's index now, so that no request waits for it."""
-        async with (
-            self._reading() as session,
-            AsyncExitStack() as stack,
-            self._current(session, account_id, stack),
-        ):
-            pass
+        """Build an account's index now, so that no request waits for it; half as fast until one does."""
+        await self._built(self._entries.setdefault(account_id, _Entry()), account_id)
 
     @asynccontextmanager
     async def select(
@@ -123,6 +154,7 @@ class Indexes:
             yield await _build(session, account_id), session
             return
         entry = self._entries.setdefault(account_id, _Entry())
+        entry.wanted = True
         if entry.index is None:
             await self._built(entry, account_id)
         async with entry.lock:
@@ -139,7 +171,7 @@ class Indexes:
         if entry.index is not None:
             return entry.index
         if entry.building is None:
-            entry.building = asyncio.create_task(self._build_alone(account_id))
+            entry.building = asyncio.create_task(self._build_alone(entry, account_id))
         task = entry.building
         try:
             built = await asyncio.shield(task)
@@ -150,9 +182,9 @@ class Indexes:
             entry.index = built
         return entry.index
 
-    async def _build_alone(self, account_id: str) -> "AccountIndex":
+    async def _build_alone(self, entry: _Entry, account_id: str) -> "AccountIndex":
         async with self._reading() as session:
-            return await _build(session, account_id)
+            return await _build(session, account_id, lambda: entry.wanted)
 
 
 async def _catch_up(index: "AccountIndex", session: Session, account_id: str) -> bool:
@@ -171,9 +203,9 @@ async def _catch_up(index: "AccountIndex", session: Session, account_id: str) ->
     return True
 
 
-async def _build(session: Session, account_id: str) -> "AccountIndex":
+async def _build(session: Session, account_id: str, hurried: Callable[[], bool] = lambda: True) -> "AccountIndex":
     """A new index of what the transaction sees. The rows are taken in by another thread, so that the event loop
-    answers meanwhile."""
+    answers meanwhile; while it is not hurried, it rests about as long as it works, and leaves requests their time."""
     from assay.adapters.storage.evaluation_index import AccountIndex
 
     index = AccountIndex((await read_counts(session, account_id)).version)
@@ -184,12 +216,15 @@ async def _build(session: Session, account_id: str) -> "AccountIndex":
         .order_by(_columns.seq)
         .limit(CHUNK)
     )
-    last = 0
+    last, begun = 0, time.perf_counter()
     while rows := await session.pairs(statement, {"after": last}):
         await asyncio.to_thread(_take, index, rows)
         last = rows[-1][0]
         if len(rows) < CHUNK:
             break
+        if not hurried():
+            await asyncio.sleep(min(time.perf_counter() - begun, LONGEST_REST))
+        begun = time.perf_counter()
     return index
 
 
@@ -199,23 +234,23 @@ def _statement(kept: Iterable[str]) -> Select[Any]:
 
 
 def _take(index: "AccountIndex", rows: Sequence[Any], gone: Sequence[int] = ()) -> None:
-    from assay.adapters.storage.evaluation_index import IndexRow
+    """Take in rows of `_statement`. Tags that repeat are decoded once, and all metadata at once."""
+    from assay.adapters.storage.evaluation_index import IndexRows
 
-    names = tuple(index.extra)
-    index.apply(
-        [
-            IndexRow(
-                seq,
-                bool(archived),
-                status,
-                load_json(tags),
-                None if metadata is None else load_json(metadata),
-                dict(zip(names, extra, strict=True)),
-            )
-            for seq, archived, status, tags, metadata, *extra in rows
-        ],
-        gone,
+    if not rows:
+        index.apply(IndexRows((), (), (), (), ()), gone)
+        return
+    seqs, archived, statuses, tags, metadata, *extra = zip(*rows, strict=True)
+    known = {stored: tuple(load_json(stored)) for stored in set(tags)}
+    taken = IndexRows(
+        seqs,
+        archived,
+        statuses,
+        [known[stored] for stored in tags],
+        load_all_json(metadata),
+        dict(zip(index.extra, extra, strict=True)),
     )
+    index.apply(taken, gone)
 
 
 async def _in_thread(work: Callable[[], None]) -> None:

@@ -1,11 +1,11 @@
-"""The evaluations of many groups' members at once: three statements whatever their number, and what repeats
-(tasks, columns, datasets) is decoded once. Plain rows, since a type's conversions cost more than the query."""
+"""The members of many groups with their evaluations: two statements whatever their number, and what repeats (tasks,
+tags, identities) is decoded once. Plain rows, since a type's conversions cost more than the query."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, TableClause, Text, bindparam, column, select, table
+from sqlalchemy import Text, bindparam, column, select, table
 
 from assay.adapters.storage.codec import from_micros, load_json
 from assay.adapters.storage.datasets import to_dataset
@@ -13,25 +13,36 @@ from assay.adapters.storage.dialects import one_of
 from assay.adapters.storage.session import Session
 from assay.adapters.storage.tables import datasets
 from assay.core.datasets import Dataset
-from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
+from assay.core.evaluations import EvaluationStatus, Progress
+from assay.core.groups import GroupMember, MemberEvaluation
 from assay.core.identity import Identity
 from assay.core.tasks import TaskSpec
 
-
-def _plain(name: str, columns: str) -> TableClause:
-    """A table whose columns have no types, so that rows come as the driver reads them."""
-    return table(name, *map(column, columns.split()))
-
-
-_evaluations = _plain(
-    "evaluations",
-    "id seq account_id name description tags metadata tasks status status_reason"
-    " item_total item_successful item_failed error_count has_job created_at created_by_id created_by_type"
-    " updated_at archived_at started_at finished_at column_names taxonomy skip_prefilled_rows",
+_SHOWN = (
+    "id seq name description tags metadata tasks status status_reason item_total item_successful item_failed"
+    " error_count has_job created_at created_by_id created_by_type archived_at"
 )
-_links = _plain("evaluation_datasets", "evaluation_seq dataset_seq position")
+# Tables whose columns have no types, so that rows come as the driver reads them.
+_evaluations = table("evaluations", *map(column, _SHOWN.split()))
+_members = table(
+    "group_members",
+    *map(column, ("group_seq", "position", "evaluation_seq", "created_at", "deleted_at", "row_identifier")),
+)
+_links = table("evaluation_datasets", *map(column, ("evaluation_seq", "dataset_seq", "position")))
 _SEQS = bindparam("seqs", type_=Text())
 _EVALUATIONS = select(_evaluations).where(one_of(_evaluations.c.seq, _SEQS))
+_MEMBERS = (
+    select(
+        _members.c.group_seq,
+        _members.c.position,
+        _members.c.created_at,
+        _members.c.deleted_at,
+        _members.c.row_identifier,
+        *_evaluations.c,
+    )
+    .join_from(_members, _evaluations, _members.c.evaluation_seq == _evaluations.c.seq)
+    .where(one_of(_members.c.group_seq, _SEQS))
+)
 _LINKS = select(_links).where(one_of(_links.c.evaluation_seq, _SEQS))
 _DATASETS = select(datasets).where(one_of(datasets.c.seq, _SEQS))
 
@@ -39,14 +50,24 @@ _DATASETS = select(datasets).where(one_of(datasets.c.seq, _SEQS))
 _STATUSES = {str(status): status for status in EvaluationStatus}
 
 
-async def read_evaluations(session: Session, seqs: Sequence[int]) -> dict[int, Evaluation]:
-    """Evaluations by sequence number, archived ones too, with their datasets."""
-    linked = await _datasets(session, seqs)
-    reader = _Reader()
-    found: dict[int, Evaluation] = {}
-    for row in await session.rows(_EVALUATIONS, {"seqs": joined(seqs)}):
-        found[row.seq] = reader.evaluation(row, linked.get(row.seq, ()))
-    return found
+async def read_members(session: Session, group_seqs: Iterable[int]) -> dict[int, list[GroupMember]]:
+    """The members of groups in their order, those that left too, by the group's sequence number."""
+    # Sorted here: asked for an order, SQLite would rather walk the whole table in it.
+    rows = sorted(await session.pairs(_MEMBERS, {"seqs": joined(group_seqs)}))
+    linked = await _datasets(session, {row[6] for row in rows})
+    reader = _Reader(linked)
+    members: dict[int, list[GroupMember]] = {}
+    for group_seq, _, created_at, deleted_at, row_identifier, *shown in rows:
+        evaluation = reader.evaluation(shown)
+        member = GroupMember(evaluation.id, from_micros(created_at), _moment(deleted_at), row_identifier, evaluation)
+        members.setdefault(group_seq, []).append(member)
+    return members
+
+
+async def read_evaluations(session: Session, seqs: Sequence[int]) -> list[MemberEvaluation]:
+    """Evaluations by their sequence numbers, archived ones too, with their datasets."""
+    reader = _Reader(await _datasets(session, seqs))
+    return [reader.evaluation(row) for row in await session.pairs(_EVALUATIONS, {"seqs": joined(seqs)})]
 
 
 def joined(seqs: Iterable[int]) -> str:
@@ -55,42 +76,41 @@ def joined(seqs: Iterable[int]) -> str:
 
 
 class _Reader:
-    """Turns rows of `_EVALUATIONS` into evaluations. Texts that it has seen before it does not decode again."""
+    """Turns rows of `_SHOWN` into evaluations. Rows and texts that it has seen before it does not decode again."""
 
-    def __init__(self) -> None:
+    def __init__(self, linked: dict[int, tuple[Dataset, ...]]) -> None:
+        self._linked = linked
+        self._known: dict[int, MemberEvaluation] = {}
         self._tasks: dict[str, tuple[TaskSpec, ...]] = {}
         self._words: dict[str, tuple[str, ...]] = {}
         self._identities: dict[tuple[str, str], Identity] = {}
 
-    def evaluation(self, row: Row[Any], linked: tuple[Dataset, ...]) -> Evaluation:
+    def evaluation(self, row: Sequence[Any]) -> MemberEvaluation:
         """The evaluation of a row. Unpacked, since to look up its columns by name takes twice as long."""
-        identifier, seq, account_id, name, description, tags, metadata, tasks, status, reason, *more = tuple(row)
-        total, successful, failed, errors, has_job, created_at, creator, creator_type, *dates_and_rest = more
-        updated_at, archived_at, started_at, finished_at, columns, taxonomy, skip_prefilled_rows = dates_and_rest
-        return Evaluation(
-            id=identifier,
-            seq=seq,
-            account_id=account_id,
-            name=name,
-            description=description,
-            tags=self._texts(tags),
-            metadata=_value(metadata),
-            tasks=self._task_list(tasks),
-            status=_STATUSES[status],
-            status_reason=reason,
-            progress=Progress(total, successful, failed, errors),
-            has_job=bool(has_job),
-            created_at=from_micros(created_at),
-            created_by=self._identity(creator, creator_type),
-            updated_at=from_micros(updated_at),
-            archived_at=_moment(archived_at),
-            started_at=_moment(started_at),
-            finished_at=_moment(finished_at),
-            datasets=linked,
-            column_names=self._texts(columns),
-            taxonomy=_value(taxonomy),
-            skip_prefilled_rows=bool(skip_prefilled_rows),
+        seq = row[1]
+        found = self._known.get(seq)
+        if found is not None:
+            return found
+        identifier, _, name, description, tags, metadata, tasks, status, reason, total, successful, failed, *rest = row
+        errors, has_job, created_at, creator, creator_type, archived_at = rest
+        found = self._known[seq] = MemberEvaluation(
+            identifier,
+            seq,
+            name,
+            description,
+            self._texts(tags),
+            None if metadata is None else load_json(metadata),
+            self._task_list(tasks),
+            _STATUSES[status],
+            reason,
+            Progress(total, successful, failed, errors),
+            bool(has_job),
+            from_micros(created_at),
+            self._identity(creator, creator_type),
+            _moment(archived_at),
+            self._linked.get(seq, ()),
         )
+        return found
 
     def _task_list(self, stored: str) -> tuple[TaskSpec, ...]:
         tasks = self._tasks.get(stored)
@@ -111,15 +131,11 @@ class _Reader:
         return identity
 
 
-def _value(stored: str | None) -> Any:
-    return None if stored is None else load_json(stored)
-
-
 def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-async def _datasets(session: Session, seqs: Sequence[int]) -> dict[int, tuple[Dataset, ...]]:
+async def _datasets(session: Session, seqs: Iterable[int]) -> dict[int, tuple[Dataset, ...]]:
     """The datasets, in order, of the evaluations that have any."""
     links = await session.rows(_LINKS, {"seqs": joined(seqs)})
     if not links:

@@ -44,7 +44,7 @@ async def upgrade(url: str) -> None:
         if state == "newer":
             raise NotConfigured("database_url: this database belongs to a newer Assay; install that one")
         if state != "current":
-            await connection.run_sync(_migrate)
+            await connection.run_sync(migrate)
         await connection.commit()
 
 
@@ -94,7 +94,8 @@ def _state(connection: Connection) -> SchemaState:
     return "older" if revision < HEAD else "newer"
 
 
-def _migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the database to a revision, within the connection's transaction."""
     from alembic import command
     from alembic.config import Config
 
@@ -103,4 +104,4 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(place).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -10,17 +10,21 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from assay.adapters.storage.changes import record
+from assay.adapters.storage.changes import read_sizes, record
 from assay.adapters.storage.dialects import Dialect, dialect_for
 from assay.adapters.storage.indexes import Indexes
 from assay.adapters.storage.session import Session, meaning, translated
-from assay.adapters.storage.tables import accounts, secrets
+from assay.adapters.storage.tables import secrets
 from assay.adapters.storage.unit_of_work import SqlUnitOfWork
 from assay.core.errors import Unavailable
 from assay.ports.storage import UnitOfWork
 
 PATIENCE = 30.0
 """Seconds that a writing transaction waits for its turn, or for the database to come back."""
+SIDE_BY_SIDE_AFTER = 0.03
+"""Seconds that a writing transaction waits for the one before it on a database that takes both at a time."""
+WARM_FROM = 2_000
+"""Evaluations of an account from which its index is built ahead; that of a smaller one is quickly built when needed."""
 CLAIM_CHECK_SECONDS = 1.0
 """How often a server looks whether it still has the database for itself."""
 
@@ -68,13 +72,7 @@ class SqlStorage:
     async def _writing(self) -> AsyncIterator[Session]:
         self._check_open()
         deadline = time.monotonic() + self._patience
-        if self._dialect.one_writer():
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._turn.acquire()
-            except TimeoutError:
-                raise Unavailable(f"the database stayed busy for {self._patience:g} seconds") from None
-        try:
+        async with self._turn_to_write():
             connection = await self._begin(deadline)
             try:
                 session = Session(connection, self._dialect, self._indexes, writing=True)
@@ -84,8 +82,23 @@ class SqlStorage:
                     await connection.commit()
             finally:
                 await self._release(connection)
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """One transaction after the other, since several share this process and readers would wait for each of them;
+        but where the database takes more than one, nobody waits long for a slow one."""
+        one = self._dialect.one_writer()
+        try:
+            async with asyncio.timeout(self._patience if one else SIDE_BY_SIDE_AFTER):
+                mine: bool = await self._turn.acquire()
+        except TimeoutError:
+            if one:
+                raise Unavailable(f"the database stayed busy for {self._patience:g} seconds") from None
+            mine = False
+        try:
+            yield
         finally:
-            if self._dialect.one_writer():
+            if mine:
                 self._turn.release()
 
     async def _begin(self, deadline: float) -> AsyncConnection:
@@ -145,12 +158,17 @@ class SqlStorage:
                 row = await session.row(wanted)
         return make if row is None else str(row.value)
 
-    async def warm(self) -> None:
-        """Build the index of every account's evaluations now, one after the other."""
+    async def warm(self, evaluations: int) -> int:
+        """Build the indexes of the largest accounts that have at most so many evaluations together, one after the
+        other, and say how many those are."""
         async with self._reading() as session:
-            found = await session.rows(select(accounts.c.id).order_by(accounts.c.id))
-        for (account_id,) in found:
-            await self._indexes.warm(account_id)
+            sizes = await read_sizes(session)
+        warmed = 0
+        for account_id, size in sizes:
+            if WARM_FROM <= size <= evaluations - warmed:
+                await self._indexes.warm(account_id)
+                warmed += size
+        return warmed
 
     async def ping(self) -> None:
         """Raise Unavailable unless a trivial query succeeds."""

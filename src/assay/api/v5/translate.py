@@ -8,6 +8,7 @@ from assay.api.shared.rendering import render_identity
 from assay.core.datasets import Dataset
 from assay.core.evaluations import AnnotationProgress, Evaluation, EvaluationStatus, Item
 from assay.core.filters import MetadataKeys
+from assay.core.groups import MemberEvaluation
 from assay.core.results import Outcome, Result, ResultStatus
 from assay.services.aggregates import EvaluationAggregates, TaskAggregate
 from assay.services.estimates import Estimate
@@ -31,7 +32,7 @@ def render_dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def render_evaluation(
-    evaluation: Evaluation, *, with_tasks: bool = False, failed_items: Sequence[Item] = ()
+    evaluation: Evaluation | MemberEvaluation, *, with_tasks: bool = False, failed_items: Sequence[Item] = ()
 ) -> dict[str, Any]:
     """An evaluation's wire object; `tasks` is null unless asked for."""
     return {
@@ -53,15 +54,21 @@ def render_evaluation(
     }
 
 
-def _status_reason(evaluation: Evaluation) -> str | None:
+def _annotation(evaluation: Evaluation | MemberEvaluation) -> AnnotationProgress | None:
+    """The progress of people's work; a group says nothing of it, nor does a list."""
+    return evaluation.annotation if isinstance(evaluation, Evaluation) else None
+
+
+def _status_reason(evaluation: Evaluation | MemberEvaluation) -> str | None:
     """Why the evaluation is as it is; of one whose job is done, also how much is still waiting for people."""
-    waiting = None if evaluation.annotation is None else evaluation.annotation.waiting
+    annotation = _annotation(evaluation)
+    waiting = None if annotation is None else annotation.waiting
     if waiting is None or evaluation.status is not EvaluationStatus.COMPLETED:
         return evaluation.status_reason
     return waiting if evaluation.status_reason is None else f"{evaluation.status_reason}; {waiting}"
 
 
-def render_tasks(evaluation: Evaluation) -> list[dict[str, Any]]:
+def render_tasks(evaluation: Evaluation | MemberEvaluation) -> list[dict[str, Any]]:
     """The tasks with their aliases resolved, in the caller's order."""
     return [
         {"task_type": task.task_type, "alias": task.alias, "configuration": task.configuration}
@@ -69,7 +76,7 @@ def render_tasks(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def render_progress(evaluation: Evaluation, failed_items: Sequence[Item] = ()) -> dict[str, Any]:
+def render_progress(evaluation: Evaluation | MemberEvaluation, failed_items: Sequence[Item] = ()) -> dict[str, Any]:
     """The counters of the job (one workflow, or null without a job) and of the items."""
     progress = evaluation.progress
     workflows = None
@@ -90,7 +97,7 @@ def render_progress(evaluation: Evaluation, failed_items: Sequence[Item] = ()) -
             "pending": progress.pending,
             "failed_items": [_failed_item(item) for item in failed_items],
         },
-        "annotation": _annotation_progress(evaluation.annotation),
+        "annotation": _annotation_progress(_annotation(evaluation)),
     }
 
 
