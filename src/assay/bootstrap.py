@@ -309,6 +309,7 @@ def build_api_services(
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    annotation = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
     prices = price_table(settings)
     evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
     registered_models = RegisteredModels(storage, clock, inference)
@@ -317,8 +318,8 @@ def build_api_services(
         access=Access(storage, clock),
         agreement=Agreement(storage),
         annotation_batches=AnnotationBatches(storage, clock),
-        annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
-        contributor_answers=ContributorAnswers(storage, clock),
+        annotation_tasks=annotation,
+        contributor_answers=ContributorAnswers(storage, clock, annotation),
         evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
