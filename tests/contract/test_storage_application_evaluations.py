@@ -15,6 +15,7 @@ from assay.core.application_evaluations import (
     ApplicationSetup,
     EvaluationQuery,
     ResultCounts,
+    Settlement,
     reserved_spec_id,
 )
 from assay.core.datasets import Dataset, DatasetVersion
@@ -279,7 +280,8 @@ async def test_counts_and_status_are_written_together(storage: SqlStorage) -> No
     made = (await stored(storage, ApplicationSetup("s"))).evaluation
     shown = replace(made, column_names=("input", "output"))
     async with storage.write() as work:
-        await work.application_evaluations.settle(shown, ResultCounts(3, 2, 1), EvaluationStatus.COMPLETED, NOW)
+        settlement = Settlement(ResultCounts(3, 2, 1), EvaluationStatus.COMPLETED, False, finished_at=NOW)
+        await work.application_evaluations.settle(shown, settlement)
     async with storage.read() as work:
         found = await work.evaluations.get(None, made.id)
     assert found is not None
@@ -298,9 +300,8 @@ async def test_writers_of_one_evaluation_take_turns(storage: SqlStorage) -> None
             total = found.evaluation.progress.total + 1
             tags = {**(found.evaluation.metadata or {}), str(number): number}
             await work.application_evaluations.save(replace(found, evaluation=replace(found.evaluation, metadata=tags)))
-            await work.application_evaluations.settle(
-                found.evaluation, ResultCounts(total, 0, 0), EvaluationStatus.RUNNING, None
-            )
+            settlement = Settlement(ResultCounts(total, 0, 0), EvaluationStatus.RUNNING, False)
+            await work.application_evaluations.settle(found.evaluation, settlement)
 
     await asyncio.gather(*(add(number) for number in range(8)))
     async with storage.read() as work:

@@ -24,6 +24,7 @@ from assay.core.selection import Selection
 from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -334,6 +335,10 @@ class ResultRepository(Protocol):
         """Take results back, of one item or of all: only those that people gave are ever taken back."""
         ...
 
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         ...
@@ -407,6 +412,7 @@ class UnitOfWork(Protocol):
     evaluation_configs: Catalogue[EvaluationConfig]
     registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
+    application_outputs: ApplicationOutputRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository

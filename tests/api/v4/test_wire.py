@@ -105,9 +105,6 @@ async def test_the_public_prefix_and_percent_encoded_ids_work(v4: ServedV4) -> N
         "/v4/interactions/",
         "/v4/knowledge-bases/x/chunks",
         "/v4/models/x/deployments",
-        "/v4/evaluations/x/claim-task",
-        "/v4/evaluations/x/tasks/y",
-        "/v4/evaluations/x/contributor-metrics",
         "/v4/evaluation-datasets/x/generation-jobs/y/cancel",
     ],
 )

@@ -26,9 +26,9 @@ from assay.core.application_evaluations import (
     ApplicationEvaluation,
     ApplicationSetup,
     EvaluationQuery,
-    ResultCounts,
+    Settlement,
 )
-from assay.core.evaluations import Evaluation, EvaluationStatus
+from assay.core.evaluations import Evaluation
 from assay.core.paging import Slice, SortKey
 from assay.core.selection import Selection, Sort
 
@@ -232,18 +232,19 @@ class SqlApplicationEvaluations:
                 .values(**_columns(changed.setup))
             )
 
-    async def settle(
-        self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
-    ) -> None:
-        """Write the counts of results and what they mean for the status, and the columns of the rows."""
+    async def settle(self, evaluation: Evaluation, settlement: Settlement) -> None:
+        """Write what the results make of the evaluation, and the columns of the rows."""
+        counts = settlement.counts
         await self._evaluations.settle(
             evaluation.seq,
             {
                 "item_total": counts.total,
                 "item_successful": counts.completed,
                 "item_failed": counts.failed,
-                "status": str(status),
-                "finished_at": finished_at,
+                "status": str(settlement.status),
+                "status_reason": settlement.reason,
+                "finished_at": settlement.finished_at,
+                "has_job": settlement.has_job,
                 "column_names": list(evaluation.column_names),
             },
         )
@@ -346,6 +347,7 @@ def _columns(setup: ApplicationSetup) -> dict[str, Any]:
         "dataset_version": setup.dataset_version,
         "output_group_id": setup.output_group_id,
         "job_id": setup.job_id,
+        "generated_at": setup.generated_at,
     }
 
 
@@ -363,4 +365,5 @@ def _to_setup(row: Row[Any]) -> ApplicationSetup:
         dataset_version=row.dataset_version,
         output_group_id=row.output_group_id,
         job_id=row.job_id,
+        generated_at=row.generated_at,
     )

@@ -3,6 +3,7 @@
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
 from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
+from assay.adapters.storage.application_outputs import SqlApplicationOutputs
 from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
@@ -25,6 +26,7 @@ from assay.core.questions import QuestionSet
 from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -70,6 +72,7 @@ class SqlUnitOfWork:
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
+        self.application_outputs: ApplicationOutputRepository = SqlApplicationOutputs(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.contributor_answers import ContributorAnswers
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
+    from assay.services.result_claims import ResultClaims
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
     from assay.services.test_case_results import TestCaseResults
@@ -68,9 +71,12 @@ class ApiServices:
     rubrics: "Rubrics"
     evaluation_configs: "EvaluationConfigs"
     application_evaluations: "ApplicationEvaluations"
+    application_outputs: "ApplicationOutputs"
     dataset_versions: "DatasetVersions"
     test_cases: "TestCases"
     test_case_results: "TestCaseResults"
+    result_claims: "ResultClaims"
+    labelling_metrics: "LabellingMetrics"
     inference: "InferenceCalls"
     registered_models: "RegisteredModels"
     task_types: Mapping[str, TaskType]
