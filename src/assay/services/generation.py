@@ -36,6 +36,9 @@ PATIENCE = 45.0
 TOPICS_AT_A_TIME = 4
 """How many of a job's topics are asked about at a time."""
 
+LONGEST_REASON = 2000
+"""Characters that are kept of why a job failed."""
+
 BARREN = 3
 """After so many answers in a row that bring nothing new, a job gives up."""
 
@@ -160,9 +163,15 @@ class GenerationJobs:
                 drafts = await work.draft_test_cases.of_job(job)
             places = asyncio.Semaphore(TOPICS_AT_A_TIME)
             made = {topic: [each.data["input"] for each in drafts if each.topic == topic] for topic in _topics(job)}
-            await asyncio.gather(
-                *(self._fill(_Topic(job, topic, made[topic], failures), places) for topic in _topics(job))
-            )
+            fills = [
+                asyncio.ensure_future(self._fill(_Topic(job, topic, made[topic], failures), places))
+                for topic in _topics(job)
+            ]
+            try:
+                await asyncio.gather(*fills)
+            finally:
+                for fill in fills:
+                    fill.cancel()
         except AssayError as error:
             log.warning("generation_failed", job=job.id, reason=error.code)
             failures.append(error.message)
@@ -215,12 +224,13 @@ class GenerationJobs:
 
     async def _finish(self, job: GenerationJob, failure: str | None) -> None:
         status = GenerationStatus.COMPLETED if failure is None else GenerationStatus.FAILED
+        reason = None if failure is None else _storable(failure)
         try:
             async with self._storage.write() as work:
                 found = await work.generation_jobs.get([job.account_id], job.id)
                 if found is not None and found.status is GenerationStatus.RUNNING:
                     now = self._clock.now()
-                    ended = replace(found, status=status, failure_reason=failure, updated_at=now)
+                    ended = replace(found, status=status, failure_reason=reason, updated_at=now)
                     await work.generation_jobs.save(ended)
         except AssayError as error:
             log.warning("generation_unsettled", job=job.id, reason=error.code)
@@ -272,6 +282,11 @@ def _request(dataset: Dataset, new: NewGeneration) -> GenerationRequest:
             " that say what the test cases are about, or a harms_list"
         )
     return GenerationRequest(new.count or DEFAULT_CASES, tuple(dict.fromkeys(harms)), dimensions, new.instructions)
+
+
+def _storable(text: str) -> str:
+    """The text as any database takes it: a vendor's message may hold what none does."""
+    return text[:LONGEST_REASON].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 async def _job(work: UnitOfWork, caller: Caller, dataset_id: str, job_id: str) -> GenerationJob:
