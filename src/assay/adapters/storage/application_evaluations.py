@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, union_all, update
 
+from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.catalogue_tables import application_specs, application_variants
 from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.dialects import by_code_point
@@ -295,6 +296,7 @@ class SqlApplicationEvaluations:
         for some in slices(list(owners)):
             of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
             await self._session.run(of_items.values(archived_at=after))
+        await SqlAnnotationTasks(self._session).set_archived(list(owners), archived=after is not None)
         await self._evaluations.archive_many(owners, after, at)
         return [identifier for identifier, _, _ in found]
 
