@@ -144,6 +144,11 @@ class SqlApplicationEvaluations:
             return None
         return (await self._with_setups([found]))[0]
 
+    async def is_labelled(self, evaluation_seq: int) -> bool:
+        """Whether the evaluation has a setup, so that its items are results with labels."""
+        statement = select(_setup.evaluation_seq).where(_setup.evaluation_seq == evaluation_seq)
+        return bool(await self._session.rows(statement))
+
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A part of the matching evaluations in the order asked for, and how many match."""
         selection = _selection(query)
