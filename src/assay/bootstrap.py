@@ -324,7 +324,7 @@ def build_api_services(
         agreement=Agreement(storage),
         annotation_batches=AnnotationBatches(storage, clock),
         annotation_tasks=annotation_tasks,
-        contributor_answers=ContributorAnswers(storage, clock),
+        contributor_answers=ContributorAnswers(storage, clock, annotation_tasks),
         evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),

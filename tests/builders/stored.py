@@ -188,8 +188,8 @@ async def served_api(
     known |= {
         "agreement": Agreement(storage),
         "annotation_batches": AnnotationBatches(storage, clock),
-        "annotation_tasks": AnnotationTasks(storage, clock),
-        "contributor_answers": ContributorAnswers(storage, clock),
+        "annotation_tasks": (annotation := AnnotationTasks(storage, clock)),
+        "contributor_answers": ContributorAnswers(storage, clock, annotation),
     }
     known |= {
         "application_specs": ApplicationSpecs(storage, clock),

@@ -33,7 +33,8 @@ def make_table(*columns: str, title: str | None = None, texts: int = 1) -> "Tabl
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for index, column in enumerate(columns):
         text = index < texts
-        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+        whole = not text or column == "id"  # an id is there to be copied
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=whole)
     return table
 
 
