@@ -276,6 +276,13 @@ async def test_items_of_any_evaluation_come_by_page_with_their_results(storage: 
     assert all(item.results["score"].value == 1.0 for item in page.items)
 
 
+async def test_an_evaluation_with_a_setup_is_labelled(storage: SqlStorage) -> None:
+    made, other = (await stored(storage, ApplicationSetup("s"))).evaluation, (await stored(storage)).evaluation
+    async with storage.read() as work:
+        found = [await work.application_evaluations.is_labelled(each.seq) for each in (made, other)]
+    assert found == [True, False]
+
+
 async def test_counts_and_status_are_written_together(storage: SqlStorage) -> None:
     made = (await stored(storage, ApplicationSetup("s"))).evaluation
     shown = replace(made, column_names=("input", "output"))

@@ -297,6 +297,42 @@ def test_flow_7_people_annotate_and_audit_until_nothing_is_left(
     assert (info[question.id].num_correct, info[question.id].num_wrong) == (1, 2)
 
 
+def test_results_posted_one_by_one_are_judged_and_the_evaluation_opens_and_closes(v4: SGPClient) -> None:
+    dataset, cases = a_dataset(v4, [f"{number} {judged('Good')}" for number in range(12)])
+    assert dataset
+    question = v4.questions.create(
+        account_id=ACCOUNT, type="categorical", title="ok", prompt="Ok?", choices=BOTH, required=True
+    )
+    asked = v4.question_sets.create(account_id=ACCOUNT, name="set", question_ids=[question.id])
+    config = v4.evaluation_configs.create(account_id=ACCOUNT, question_set_id=asked.id, evaluation_type="llm_auto")
+    spec = v4.application_specs.create(account_id=ACCOUNT, name="app", description="d")
+    evaluation = v4.evaluations.create(
+        account_id=ACCOUNT,
+        application_spec_id=spec.id,
+        name="e",
+        description="",
+        evaluation_config_id=config.id,
+        metric_config={"components": [{"type": "bleu", "name": "b"}]},
+    )
+    results = v4.evaluations.test_case_results
+    for round_of in (cases[:8], cases[8:11], cases[11:]):
+        for case in round_of:
+            results.create(
+                evaluation.id,
+                application_spec_id=spec.id,
+                evaluation_dataset_version_num="1",
+                test_case_id=case,
+                test_case_evaluation_data={"generation_output": "A"},
+            )
+        found = polled(v4, evaluation.id)
+        assert found.status == "COMPLETED"
+        assert found.completed_test_case_result_count == found.total_test_case_result_count
+    views: Any = ["CustomMetrics", "AnnotationResults"]
+    shown = list(results.list(evaluation.id, view=views, limit=5))
+    assert [each.result for each in shown] == [{question.id: 1.0}] * 12
+    assert {(len(each.custom_metrics or []), len(each.annotation_results or [])) for each in shown} == {(1, 1)}
+
+
 def test_a_killed_server_goes_on_judging_and_asks_nothing_twice(tmp_path: Path) -> None:
     count = 120
     with EndpointProcess(latency=0.15) as endpoint:

@@ -46,6 +46,10 @@ class ApplicationEvaluationRepository(Protocol):
         before this one ends."""
         ...
 
+    async def is_labelled(self, evaluation_seq: int) -> bool:
+        """Whether the evaluation has a setup, so that its items are results with labels."""
+        ...
+
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A page of the matching evaluations."""
         ...

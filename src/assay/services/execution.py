@@ -119,7 +119,7 @@ class Execution:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return []
-            labelled = await _is_labelled(unit, evaluation)
+            labelled = await unit.application_evaluations.is_labelled(evaluation.seq)
             size = self._chunk_sizes.size(evaluation.progress.total)
             bounds = [] if labelled else await unit.items.bounds(evaluation.seq, size)
         if labelled:
@@ -180,7 +180,7 @@ class Execution:
             evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
-            labelled = await _is_labelled(unit, evaluation)
+            labelled = await unit.application_evaluations.is_labelled(evaluation.seq)
             running = await self._running(unit, evaluation, labelled=labelled)
             items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
             if labelled:
@@ -207,7 +207,7 @@ class Execution:
     async def _finish(self, evaluation_id: str, failure: str | None) -> None:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
-            labelled = evaluation is not None and await _is_labelled(unit, evaluation)
+            labelled = evaluation is not None and await unit.application_evaluations.is_labelled(evaluation.seq)
         if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
             return
         if labelled:
@@ -337,12 +337,6 @@ class Execution:
     def _store(self, running: _Running, state: "_ItemState", results: Sequence[Result]) -> None:
         finished = state.finished and not running.labelled
         self._writer.add(running.seq, results, aliases=running.aliases, finished=finished, failed=state.failed)
-
-
-async def _is_labelled(unit: UnitOfWork, evaluation: Evaluation) -> bool:
-    """Whether it is an evaluation of an application, whose results have labels."""
-    found = await unit.application_evaluations.get((evaluation.account_id,), evaluation.id)
-    return found is not None and found.setup is not None
 
 
 class _ItemState:

@@ -155,7 +155,7 @@ class _Rules:
             after = replace(after, evaluation_data=output_data(output, result.schema_type))
         if result.labels.status is not LabelStatus.PENDING:
             return after
-        if output is not None and output.status is not ResultStatus.COMPLETED:
+        if output is not None and output.status is ResultStatus.ERRORED:
             return replace(after, labels=replace(result.labels, status=LabelStatus.FAILED))
         return replace(after, labels=self._labels(result.labels, left))
 

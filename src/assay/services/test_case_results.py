@@ -14,13 +14,14 @@ from assay.core.datasets import Dataset, DatasetItem
 from assay.core.errors import InvalidInput, NotFound, RuleViolation
 from assay.core.identity import Caller
 from assay.core.paging import NumberedPage, Slice
+from assay.core.results import Result, ResultStatus
 from assay.core.test_case_results import Computing, Labels, TestCaseResult, row_of
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import TaskType
-from assay.services.application_evaluations import found_evaluation
+from assay.services.application_evaluations import found_evaluation, runs_variant
 from assay.services.application_outputs import output_problems
-from assay.services.application_tasks import ExpandedConfig
+from assay.services.application_tasks import OUTPUT_ALIAS, ExpandedConfig
 from assay.services.dataset_versions import version_at
 from assay.services.evaluation_configs import expanded_config
 from assay.services.labelling import settle
@@ -88,6 +89,8 @@ class TestCaseResults:
                 rows.append(row_of(case_data(dataset, case.data), result.evaluation_data))
             added = await work.test_case_results.add(found.evaluation, made, rows)
             await work.application_evaluations.link(found.evaluation, [each.dataset_id for each in made])
+            if runs_variant(found.evaluation):
+                await work.results.add([_given_output(each) for each in added])
             if asks_people(config):
                 await queue_results(work, found.evaluation, added, self._clock.now(), ready=True)
                 await follow_new(work, caller, found, added, self._clock.now())
@@ -310,6 +313,12 @@ async def _result(work: UnitOfWork, found: ApplicationEvaluation, result_id: str
     if result is None:
         raise NotFound("test case result", result_id)
     return result
+
+
+def _given_output(result: TestCaseResult) -> Result:
+    """The output that came with a result, in the place of what its application would be asked for."""
+    value = result.evaluation_data.get("generation_output")
+    return Result(result.evaluation_seq, result.seq, OUTPUT_ALIAS, ResultStatus.PREFILLED, value)
 
 
 def _check_evaluation_data(result: TestCaseResult, loc: Loc) -> None:

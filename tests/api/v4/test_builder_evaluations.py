@@ -3,6 +3,10 @@
 import pytest
 from scale_gp import BadRequestError, NotFoundError, UnprocessableEntityError
 
+from assay.adapters.clock import SystemClock
+from assay.core.results import Result, ResultStatus
+from assay.registry.discovery import load_task_types
+from assay.services.labelling import Labelling
 from tests.api.v4.scenery import ACCOUNT, a_stage
 
 ALL_VIEWS = ["AnnotationResults", "AuditTasks", "CustomMetrics", "Metrics", "Task", "TestCaseVersion", "Trace"]
@@ -333,3 +337,52 @@ async def test_version_5_cannot_change_the_tasks_that_version_4_made(scene):
     configuration = {"type": "bleu", "candidate": "item.output", "reference": "item.input"}
     changed = await scene.stage.raw.patch(f"{path}/metric:overlap", json={"configuration": configuration})
     assert (changed.status_code, "version 4" in changed.json()["detail"]) == (400, True)
+
+
+async def test_a_result_is_labelled_only_when_all_of_its_tasks_are_done(scene):
+    components = [{"type": "f1", "name": "one"}, {"type": "bleu", "name": "two"}]
+    made = await scene.make(metric_config={"components": components})
+    async with scene.stage.storage.read() as work:
+        evaluation = await work.evaluations.get(None, made.id)
+    labelling = Labelling(scene.stage.storage, load_task_types(), SystemClock())
+    await labelling.generate(evaluation)
+    await labelling.generate(evaluation)
+    async with scene.stage.storage.write() as work:
+        first, second, third = await work.items.range(evaluation.seq, 0, 10**15)
+        left = [(first, "one"), (first, "two"), (second, "one"), (third, "two")]
+        await work.results.add(
+            [Result(evaluation.seq, item.seq, f"metric:{name}", ResultStatus.COMPLETED, 0.5) for item, name in left]
+        )
+    await labelling.label(evaluation, first.seq, third.seq)
+    await labelling.finish(evaluation, None)
+    assert [each.label_status for each in await scene.results(made)] == ["COMPLETED", "PENDING", "PENDING"]
+    assert (await scene.client.evaluations.retrieve(made.id)).status == "PENDING"
+    await labelling.finish(evaluation, "it broke")
+    assert (await scene.client.evaluations.retrieve(made.id)).status == "FAILED"
+
+
+async def test_an_application_that_cannot_be_reached_fails_its_results_and_posted_outputs_are_taken(scene):
+    body = {"account_id": ACCOUNT, "application_spec_id": scene.spec, "name": "v", "version": "V0"}
+    endpoint = {"url": "http://127.0.0.1:9/answer", "response": {"output": "answer"}}
+    configuration = {"nodes": [], "edges": [], "endpoint": endpoint}
+    made = await scene.stage.raw.post("/v4/application-variants", json={**body, "configuration": configuration})
+    assert made.status_code == 200, made.text
+    metrics = {"components": [{"type": "f1", "name": "overlap"}]}
+    done = await scene.done(application_variant_id=made.json()["id"], metric_config=metrics)
+    assert (done.status, jobs(done)["metrics-gen"]) == ("FAILED", "Failed")
+    failed = await scene.results(done)
+    assert {(each.label_status, each.test_case_evaluation_data.generation_output) for each in failed} == {
+        ("FAILED", "")
+    }
+    posted = await scene.client.evaluations.test_case_results.create(
+        done.id,
+        application_spec_id=scene.spec,
+        evaluation_dataset_version_num="1",
+        test_case_id=scene.cases[0],
+        test_case_evaluation_data={"generation_output": "a0"},
+    )
+    await scene.stage.run(done.id)
+    [shown] = [each for each in await scene.results(done, "CustomMetrics") if each.id == posted.id]
+    assert (shown.label_status, shown.test_case_evaluation_data.generation_output) == ("COMPLETED", "a0")
+    assert [each.output for each in shown.custom_metrics] == [1.0]
+    assert (await scene.client.evaluations.retrieve(done.id)).status == "COMPLETED"

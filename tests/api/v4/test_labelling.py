@@ -226,7 +226,12 @@ async def test_an_archived_evaluation_has_no_tasks_to_claim_until_it_is_restored
     await scene.client.evaluations.delete(scene.id)
     assert await scene.claim() is None
     await scene.client.evaluations.update(scene.id, restore=True)
-    assert await scene.claim() is not None
+    held = await scene.claim()
+    assert held is not None
+    await scene.client.evaluation_datasets.remove(scene.dataset)
+    assert await scene.claim() is None
+    await scene.client.evaluation_datasets.update(scene.dataset, restore=True)
+    assert (await scene.claim()).id == held.id
 
 
 async def test_results_posted_to_a_default_evaluation_are_queued_and_judged(tmp_path):

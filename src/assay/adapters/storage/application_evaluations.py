@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, union_all, update
 
+from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.catalogue_tables import application_specs, application_variants
 from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.dialects import by_code_point
@@ -142,6 +143,11 @@ class SqlApplicationEvaluations:
         if found is None or found.account_id not in account_ids:
             return None
         return (await self._with_setups([found]))[0]
+
+    async def is_labelled(self, evaluation_seq: int) -> bool:
+        """Whether the evaluation has a setup, so that its items are results with labels."""
+        statement = select(_setup.evaluation_seq).where(_setup.evaluation_seq == evaluation_seq)
+        return bool(await self._session.rows(statement))
 
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A part of the matching evaluations in the order asked for, and how many match."""
@@ -295,6 +301,7 @@ class SqlApplicationEvaluations:
         for some in slices(list(owners)):
             of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
             await self._session.run(of_items.values(archived_at=after))
+        await SqlAnnotationTasks(self._session).set_archived(list(owners), archived=after is not None)
         await self._evaluations.archive_many(owners, after, at)
         return [identifier for identifier, _, _ in found]
 
