@@ -10,18 +10,19 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WIDTH = 100
+WIDTH = 140
+PICTURE_WIDTH = 100
 NOTHING = "-"
 MOST_SHARES = 5
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
-    """A console as wide as the terminal; 100 columns where there is none."""
+    """A console as wide as the terminal; where there is none, wide enough for every table."""
     from rich.console import Console
 
     console = Console(stderr=stderr, record=record, highlight=False)
     if not console.is_terminal:
-        console.width = WIDTH
+        console.width = PICTURE_WIDTH if record else WIDTH
     return console
 
 
