@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from assay.adapters.models import HttpModels, retries
 from assay.adapters.models.gate import Gate
@@ -737,6 +738,13 @@ class TestAsk:
         other = AnswerShape("other", {"type": "object"})
         await models.ask("fake/m", ask("[[5]]"), other)
         assert {"tools", "response_format"} & json.loads(endpoint.last_body).keys(), "another shape may be taken"
+
+    async def test_the_log_says_once_for_a_model_that_it_refuses_shapes(self, opened: Open) -> None:
+        models = opened()
+        with capture_logs() as logs:
+            for shape in (SHAPE, AnswerShape("other", {"type": "object"})):
+                await models.ask("fake/m", ask("[[!shapeless 3]]"), shape)
+        assert [each["model"] for each in logs if "refuses answers" in each["event"]] == ["fake/m"]
 
     @pytest.mark.parametrize("status", [401, 404, 500])
     async def test_any_other_refusal_says_nothing_about_shapes(

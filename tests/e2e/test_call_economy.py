@@ -257,6 +257,26 @@ def test_a_judge_is_cached_priced_and_estimated_like_any_call(clients: Clients, 
     assert (judged_once["cost"], judged_again["cost"]) == (18.0, 0.0), "three tokens a call, a dollar each"
 
 
+def test_a_condition_on_a_result_that_is_not_there_yet_is_estimated_as_true(clients: Clients) -> None:
+    def on(path: str) -> dict[str, Any]:
+        return {"op": "eq", "left": {"op": "var", "path": path}, "right": "Yes"}
+
+    tasks = (
+        guided_task(choices=["Yes"], model="fake/echo", alias="judged"),
+        guided_task(choices=["Yes"], model="fake/echo", alias="after", run_condition=on("judged")),
+        guided_task(choices=["Yes"], model="fake/echo", alias="told", run_condition=on("text")),
+        guided_task(choices=["Yes"], model="fake/echo", alias="never", run_condition=False),
+    )
+    found = post(clients.raw, "/v5/evaluations/estimate", standalone([{"text": "Yes"}, {"text": "No"}], *tasks))
+
+    assert {task["alias"]: task["calls"] for task in found["tasks"]} == {
+        "judged": 2,
+        "after": 2,
+        "told": 1,
+        "never": 0,
+    }
+
+
 def test_a_budget_wants_a_price_for_every_judge_the_servers_own_too(clients: Clients) -> None:
     rows = [{"text": "x"}]
     for task in (

@@ -143,6 +143,7 @@ def test_a_structured_answer_is_the_object_and_what_does_not_match_is_an_error(s
     [
         (guided_task(choices=["a"], model="nowhere/m"), ["model"], "ASSAY_VENDORS__NOWHERE__BASE_URL"),
         (guided_task(), [], "exactly one of"),
+        (guided_task(choices=["a", "a"]), ["choices"], "the choice at 1 is the same"),
         (guided_task("{{item.typo}}", choices=["a"]), ["prompt"], "points at no column"),
         (
             guided_task(choices=["a"], run_condition={"op": "var", "path": "item.text"}),
@@ -172,6 +173,7 @@ def test_a_judge_that_cannot_work_is_refused_at_its_place(
     (problem,) = body["detail"]
     assert problem["loc"] == ["body", "tasks", 0, "configuration", *place]
     assert words in problem["msg"]
+    assert not problem["msg"].startswith("Value error")
 
 
 def test_a_question_that_is_not_there_or_archived_is_refused(strict: SGPClient) -> None:

@@ -70,7 +70,8 @@ def resume(
     account: AccountId = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Let a stopped evaluation go on with what has no result yet, and show its numbers."""
+    """Let a stopped evaluation go on with what has no result yet, and show its numbers. Ends with 3 if it fails."""
+    from assay.cli.exits import COULD_NOT_RUN, fail
     from assay.cli.progress import watch
     from assay.cli.report import make_console, print_evaluation
 
@@ -80,3 +81,5 @@ def resume(
         evaluation = watch(client, evaluation_id, make_console(stderr=True), name)
         aggregates = client.get(f"/v5/evaluations/{evaluation_id}/aggregates")
     print_evaluation(evaluation, aggregates)
+    if evaluation["status"] != "completed":
+        fail(COULD_NOT_RUN, f"the evaluation failed: {evaluation.get('status_reason') or 'no reason given'}")

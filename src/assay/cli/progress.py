@@ -35,7 +35,8 @@ class Count:
         """It all in words: `120 of 240 items, 2 failed, 53/s, 2 s left`."""
         failed = f", {self.failed} failed" if self.failed else ""
         left = f", {duration((self.total - self.done) / self.rate)} left" if 0 < self.done < self.total else ""
-        return f"{self.done} of {self.total} items{failed}, {self.rate:.0f}/s{left}"
+        rate = f"{self.rate:.1f}" if 0 < self.rate < 9.95 else f"{self.rate:.0f}"
+        return f"{self.done} of {self.total} items{failed}, {rate}/s{left}"
 
 
 Show = Callable[[Count], None]

@@ -14,6 +14,7 @@ WIDTH = 140
 PICTURE_WIDTH = 100
 NOTHING = "-"
 MOST_SHARES = 5
+LONGEST_MESSAGE = 200
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
@@ -77,8 +78,11 @@ def task_table(aggregates: Mapping[str, Any]) -> "Table":
 
 
 def _centre(one: Mapping[str, Any]) -> tuple[str, str]:
-    """The mean and interval; when the values are no numbers, each value's share and its interval, a line each."""
+    """The mean and interval; when the values are no numbers, each value's share and its interval, a line each, or
+    how many values there are when most of them are different."""
     values: Mapping[str, int] | None = one.get("values")
+    if one.get("mean") is None and values and len(values) > max(MOST_SHARES, made_of(one) // 2):
+        return f"{len(values)} different", NOTHING
     if one.get("mean") is None and values:
         shares: Mapping[str, Any] = one.get("shares") or {}
         most = sorted(values.items(), key=lambda pair: -pair[1])[:MOST_SHARES]
@@ -136,10 +140,35 @@ def print_evaluation(
     reason = f": {evaluation['status_reason']}" if evaluation.get("status_reason") else ""
     console.print(f"[bold]{plain(evaluation['name'])}[/bold] is {evaluation['status']}{plain(reason)}")
     console.print(task_table(aggregates))
+    for line in error_lines(evaluation, aggregates):
+        console.print(line, markup=False, soft_wrap=True)
     agreed = None if agreement is None else agreement_table(agreement)
     if agreed is not None:
         console.print(agreed)
     console.print(summary(evaluation, aggregates), markup=False, soft_wrap=True)
+    if at_its_budget(evaluation):
+        way_on = f"assay evaluations resume {evaluation['id']} --max-cost DOLLARS"
+        console.print(f"Go on with: {way_on}", markup=False, soft_wrap=True)
+
+
+def at_its_budget(evaluation: Mapping[str, Any]) -> bool:
+    """Whether an evaluation stopped because its calls cost what they may."""
+    reason = str(evaluation.get("status_reason") or "")
+    return evaluation["status"] == "failed" and reason.startswith("Stopped at max_cost")
+
+
+def error_lines(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> list[str]:
+    """What kinds of errors each task had, most frequent first, and the first message that the progress tells."""
+    lines = []
+    for alias, one in by_alias(aggregates).items():
+        kinds = sorted((one.get("error_types") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
+        if kinds:
+            counted = ", ".join(f"{count} {kind}" for kind, count in kinds)
+            lines.append(f"errors of {visible(alias)}: {counted}")
+    told = ((evaluation.get("progress") or {}).get("items") or {}).get("failed_items") or ()
+    if lines and told:
+        lines.append(f"such as: {visible(_short(str(told[0]['error']), LONGEST_MESSAGE))} (item {told[0]['item_id']})")
+    return lines
 
 
 def summary(evaluation: Mapping[str, Any], aggregates: Mapping[str, Any]) -> str:
@@ -160,10 +189,11 @@ def dollars(amount: float | None) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
 
 
-def print_estimate(estimate: Mapping[str, Any]) -> None:
-    """What an evaluation would ask of models and what that would cost."""
+def print_estimate(estimate: Mapping[str, Any], max_cost: float | None = None) -> None:
+    """What an evaluation would ask of models and what that would cost, and whether its budget is enough for that."""
     console = make_console()
-    table = make_table("task", "model", "calls", "cached", "prompt", "answers", "at most", "cost", "at most", texts=2)
+    figures = ("calls", "cached", "prompt\ntokens", "answer\ntokens", "tokens\nat most", "cost", "cost\nat most")
+    table = make_table("task", "model", *figures, texts=2)
     total = {"alias": "total", "model": "", **estimate["total"]}
     for one in [*estimate["tasks"], *([total] if len(estimate["tasks"]) > 1 else [])]:
         tokens = ("prompt_tokens", "completion_tokens", "completion_tokens_at_most")
@@ -180,13 +210,19 @@ def print_estimate(estimate: Mapping[str, Any]) -> None:
     console.print(table)
     for line in _estimate_notes(estimate):
         console.print(line, markup=False, soft_wrap=True)
+    expected = estimate["total"].get("cost")
+    if max_cost is not None and expected is not None and expected > max_cost:
+        console.print(f"That is more than max_cost, {dollars(max_cost)}: it would stop there.", soft_wrap=True)
 
 
 def _estimate_notes(estimate: Mapping[str, Any]) -> list[str]:
     """How sure the figures are, and what would make them surer."""
     notes = ["Prompt tokens are reckoned from characters; answers by this account's past calls of the model."]
-    if any(one["completion_tokens"] is None for one in estimate["tasks"]):
-        notes.append("Too few past calls to expect answers from: run a few items first, or set max_tokens.")
+    unexpected = [one for one in estimate["tasks"] if one["completion_tokens"] is None]
+    if unexpected:
+        limitless = any(one["completion_tokens_at_most"] is None for one in unexpected)
+        limit = ", or set max_tokens for a bound" if limitless else ""
+        notes.append(f"Too few past calls to expect answers from (-): run a few items first{limit}.")
     notes.extend(
         f'No price is set for {model}: set input and output of [vendors.{vendor}.prices."{name}"] in assay.toml.'
         for model in estimate["unpriced"]
@@ -221,4 +257,9 @@ def plain(text: str) -> str:
     """Text of the user's, safe to put among markup and on a terminal."""
     from rich.markup import escape
 
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    return escape(visible(text))
+
+
+def visible(text: str) -> str:
+    """Text of the user's, safe to put on a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +49,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
     run_file = run_file.under(max_cost=max_cost)
     with connect(Target(base_url, api_key, account, data_dir)) as client:
         if dry_run:
-            print_estimate(ask(client, run_file, "/v5/evaluations/estimate"))
+            print_estimate(ask(client, run_file, "/v5/evaluations/estimate"), run_file.evaluation.get("max_cost"))
             return
         evaluation, aggregates = _evaluate(client, run_file)
         if output is not None:
@@ -60,6 +60,17 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option
 def create(client: "Client", run_file: "RunFile") -> dict[str, Any]:
     """Create the evaluation; what the server finds wrong is said with the file's own lines, and ends with 2."""
     return ask(client, run_file, "/v5/evaluations")
+
+
+def unheeded(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> list[tuple[Sequence[str | int], str]]:
+    """Keys of tasks' configurations that the server left out, for it knows no such keys: typing mistakes, mostly."""
+    found: list[tuple[Sequence[str | int], str]] = []
+    for index, (ours, kept) in enumerate(zip(sent["tasks"], stored.get("tasks") or (), strict=False)):
+        if ours["task_type"] == kept["task_type"]:
+            message = f"{ours['task_type']} has no such key; it is not heeded"
+            left_out = [key for key in ours["configuration"] if key not in kept["configuration"]]
+            found.extend((("body", "tasks", index, "configuration", key), message) for key in left_out)
+    return found
 
 
 def ask(client: "Client", run_file: "RunFile", path: str) -> dict[str, Any]:
@@ -89,6 +100,9 @@ def _evaluate(client: "Client", run_file: "RunFile") -> tuple[dict[str, Any], di
     from assay.cli.report import make_console
 
     evaluation = create(client, run_file)
+    kept = client.get(f"/v5/evaluations/{evaluation['id']}", {"views": "tasks"})
+    for loc, message in unheeded(run_file.evaluation, kept):
+        typer.echo(f"assay: {run_file.explain(loc, message)}", err=True)
     console = make_console(stderr=True)
     try:
         evaluation = watch(client, evaluation["id"], console, run_file.name)

@@ -114,10 +114,9 @@ def _read_span(told: Mapping[str, Any], local: str, parent: str, root: NewSpan) 
         duration = told.get("duration_ms")
         known = isinstance(duration, int | float) and 0 <= duration <= _LONGEST_MS
         ended = started + timedelta(milliseconds=float(duration or 0)) if known else started
-    name = _first(told, "name", "node_id")
     return NewSpan(
         trace_id="",
-        name=(name if isinstance(name, str) and name else "span")[:LONGEST_NAME],
+        name=_name(_first(told, "name", "node_id")),
         started_at=started,
         id=local,
         parent_id=parent,
@@ -134,6 +133,12 @@ def _read_span(told: Mapping[str, Any], local: str, parent: str, root: NewSpan) 
 
 def _first(told: Mapping[str, Any], *names: str) -> Any:
     return next((told[name] for name in names if told.get(name) is not None), None)
+
+
+def _name(value: Any) -> str:
+    """A name that databases can hold: no NUL character, no lone surrogate, not too long."""
+    name = value if isinstance(value, str) and value else "span"
+    return name[:LONGEST_NAME].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _document(value: Any) -> Mapping[str, Any] | None:

@@ -5,10 +5,10 @@ value, a boolean is no number, null equals null, values of different types are n
 are ordered by code point. Only `true` counts as true; what a `var` points at and is not there is null.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from assay.core.locators import PREFIX
+from assay.core.locators import PREFIX, parse_locator
 
 Loc = tuple[str | int, ...]
 Fault = tuple[Loc, str]
@@ -21,6 +21,8 @@ _LOGIC = frozenset({"and", "or", "not"})
 _MEMBERSHIP = frozenset({"in", "not_in"})
 _NULLITY = frozenset({"is_null", "is_not_null"})
 _BOOLEAN = _COMPARISONS | _LOGIC | _MEMBERSHIP | _NULLITY
+_OPEN = object()
+"""The value of what is not known yet: neither true nor false, neither null nor not."""
 _KNOWN = ", ".join(sorted(_BOOLEAN | {"const", "var"}))
 
 
@@ -129,6 +131,13 @@ def holds(tree: Any, item: Mapping[str, Any]) -> bool:
     return _value(tree, item) is True
 
 
+def may_hold(tree: Any, item: Mapping[str, Any], unknown: Collection[str]) -> bool:
+    """Whether a good condition is true, or may yet be, when the columns `unknown` have no value yet."""
+    later = {locator: _OPEN for _, locator in condition_paths(tree) if parse_locator(locator, unknown) is not None}
+    value = _value(tree, {**item, **later})
+    return value is True or value is _OPEN
+
+
 def _value(node: Any, item: Mapping[str, Any]) -> Any:
     if not isinstance(node, Mapping):
         return node
@@ -138,17 +147,34 @@ def _value(node: Any, item: Mapping[str, Any]) -> Any:
     if op == "var":
         return item.get(_locator(node["path"]))
     if op in _COMPARISONS:
-        return _OPERATORS[op](_value(node["left"], item), _value(node["right"], item))
-    operands = node["operands"]
+        left, right = _value(node["left"], item), _value(node["right"], item)
+        return _OPEN if left is _OPEN or right is _OPEN else _OPERATORS[op](left, right)
+    operands = [_value(operand, item) for operand in node["operands"]]
     if op in _LOGIC:
         if op == "or":
-            return any(_value(operand, item) is True for operand in operands)
-        everything = all(_value(operand, item) is True for operand in operands)
-        return everything if op == "and" else not everything
+            return _any(value if value is _OPEN else value is True for value in operands)
+        some_not = _any(value if value is _OPEN else value is not True for value in operands)
+        return some_not if op == "not" else _negated(some_not)
     if op in _MEMBERSHIP:
         left = _value(node["left"], item)
-        return any(equal(left, _value(operand, item)) for operand in operands) is (op == "in")
-    return all((_value(operand, item) is None) is (op == "is_null") for operand in operands)
+        found = _any(_OPEN if left is _OPEN or value is _OPEN else equal(left, value) for value in operands)
+        return found if op == "in" else _negated(found)
+    return _negated(_any(value if value is _OPEN else (value is None) is not (op == "is_null") for value in operands))
+
+
+def _any(truths: Iterable[Any]) -> Any:
+    """Whether one of them is true; open while none is and one may be."""
+    found: Any = False
+    for truth in truths:
+        if truth is True:
+            return True
+        if truth is _OPEN:
+            found = _OPEN
+    return found
+
+
+def _negated(truth: Any) -> Any:
+    return _OPEN if truth is _OPEN else not truth
 
 
 def _is_number(value: Any) -> bool:

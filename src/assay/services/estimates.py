@@ -1,6 +1,6 @@
 """What an evaluation would ask of models and what that would cost, said before it is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,13 +108,15 @@ class Estimates:
         policy: CallPolicy,
         past: Mapping[str, CallSums],
     ) -> dict[tuple[str, str], _Asked]:
-        asked: dict[tuple[str, str], _Asked] = {}
+        asked = {(task.alias, call.model): _Asked() for task in tasks for call in _calls(task, task.spec.configuration)}
         for row in rows:
             values = dict(row)
+            unknown: set[str] = set()
             for task in tasks:
-                for call in _calls_on(task, values):
+                for call in _calls_on(task, values, unknown):
                     self._count(asked.setdefault((task.alias, call.model), _Asked()), task, call, policy)
                 values.update(dict.fromkeys(task.writes, _placeholder(task, past)))
+                unknown.update(task.writes)
         return asked
 
     def _count(self, asked: _Asked, task: RunnableTask, call: ModelCall, policy: CallPolicy) -> None:
@@ -173,11 +175,15 @@ def _calls(task: RunnableTask, configuration: Mapping[str, Any]) -> Sequence[Mod
     return () if calls is None else calls(configuration)
 
 
-def _calls_on(task: RunnableTask, values: Mapping[str, Any]) -> Sequence[ModelCall]:
+def _calls_on(task: RunnableTask, values: Mapping[str, Any], unknown: Collection[str]) -> Sequence[ModelCall]:
     """The calls for one item: none where the item lacks what the task reads, for then it is not called. Where the
-    task reads into another's result, which is not known yet, the configuration is taken as it is."""
+    task reads into another's result, which is not known yet, the configuration is taken as it is. `unknown` are
+    the columns whose values only stand in for results."""
     try:
-        return _calls(task, task.resolve(values))
+        resolved = task.resolve(values)
+        if "item" in resolved:  # values that the task looks at by itself
+            resolved = {**resolved, "unknown_columns": unknown}
+        return _calls(task, resolved)
     except MissingValue:
         return _calls(task, task.spec.configuration) if task.waits_for else ()
 

@@ -306,7 +306,8 @@ def read_configuration(
         model = task_type.Configuration.model_validate(configuration, strict=False)
     except ValidationError as error:
         problems.extend(
-            Problem((*loc, *fault["loc"]), fault["msg"], fault["type"]) for fault in error.errors(include_url=False)
+            Problem((*loc, *fault["loc"]), fault["msg"].removeprefix("Value error, "), fault["type"])
+            for fault in error.errors(include_url=False)
         )
         return None
     except RecursionError:

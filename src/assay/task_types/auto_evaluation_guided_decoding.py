@@ -19,7 +19,7 @@ from assay.judging.agents import (
 )
 from assay.judging.answers import Reader
 from assay.judging.asking import OWN_ARGUMENTS, Inquiry, ask
-from assay.judging.conditions import condition_faults, condition_paths, holds
+from assay.judging.conditions import condition_faults, condition_paths, holds, may_hold
 from assay.judging.constrained import choice_reader, schema_reader
 from assay.judging.prompts import QUOTED_RULE, system_message
 from assay.judging.schemas import UnusableSchema
@@ -146,11 +146,15 @@ class TaskType:
         return with_model(configuration, services.judge_model) if "definition" in configuration else configuration
 
     def calls(self, configuration: Mapping[str, Any]) -> Sequence[ModelCall]:
-        """The one call, if the run condition holds; a second attempt is not foreseen."""
+        """The one call, if the run condition holds, or may: `unknown_columns`, where it is there, names those that
+        have no value yet. A second attempt is not foreseen."""
         model = agent_model(configuration)[1] if "definition" in configuration else configuration["model"]
         if "item" not in configuration:
             return [ModelCall(model, {}, "ask")]
-        return [_inquiry(configuration).call] if _runs(configuration) else []
+        condition = configuration.get("run_condition")
+        unknown = configuration.get("unknown_columns", ())
+        runs = condition is None or may_hold(condition, configuration["item"], unknown)
+        return [_inquiry(configuration).call] if runs else []
 
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One answer, or why there is none."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.judging.conditions import MOST_LEVELS, condition_faults, condition_paths, holds
+from assay.judging.conditions import MOST_LEVELS, condition_faults, condition_paths, holds, may_hold
 
 COLUMNS = ("a", "b", "gone")
 SCALARS: st.SearchStrategy[Any] = st.one_of(
@@ -107,6 +107,34 @@ def oracle(node: Any, item: dict[str, Any]) -> Any:  # noqa: C901
     if kinds not in ({"text"}, {"number"}):
         return False
     return {"lt": left < right, "lte": left <= right, "gt": left > right, "gte": left >= right}[op]
+
+
+@given(TREES, st.dictionaries(st.sampled_from(["a", "b"]), VALUES))
+def test_a_condition_may_hold_whenever_some_value_of_an_unknown_column_makes_it_hold(
+    tree: Any, item: dict[str, Any]
+) -> None:
+    located = {f"item.{name}": value for name, value in item.items()}
+    assert may_hold(tree, located, ()) == holds(tree, located)
+    if holds(tree, located):
+        without = {name: value for name, value in located.items() if name != "item.a"}
+        assert may_hold(tree, without, {"a"})
+
+
+@pytest.mark.parametrize(
+    ("tree", "may"),
+    [
+        ({"op": "eq", "left": {"op": "var", "path": "a.b"}, "right": 1}, True),
+        ({"op": "and", "operands": [{"op": "var", "path": "a"}, False]}, False),
+        ({"op": "or", "operands": [{"op": "var", "path": "a"}, False]}, True),
+        ({"op": "not", "operands": [{"op": "or", "operands": [{"op": "var", "path": "a"}, True]}]}, False),
+        ({"op": "not_in", "left": 1, "operands": [{"op": "var", "path": "a"}, 1]}, False),
+        ({"op": "in", "left": {"op": "var", "path": "a"}, "operands": []}, False),
+        ({"op": "is_null", "operands": [{"op": "var", "path": "a"}, 3]}, False),
+        ({"op": "is_null", "operands": [{"op": "var", "path": "item.a"}]}, True),
+    ],
+)
+def test_what_the_known_values_decide_stays_decided(tree: Any, may: bool) -> None:
+    assert may_hold(tree, {}, {"a"}) is may
 
 
 @given(TREES, st.dictionaries(st.sampled_from(["a", "b"]), VALUES))

@@ -79,8 +79,10 @@ class HttpModels:
             return _error(outcome.kind, outcome.message(model, usage.attempts), usage)
         reply = await self.chat(model, request)
         if reply.error is None and known not in self._unheld and len(self._unheld) < _MOST_REMEMBERED:
+            said = any(told == model for told, _ in self._unheld)
             self._unheld.add(known)
-            log.warning("an endpoint refuses answers by a schema; it is asked without", model=model)
+            if not said:
+                log.warning("an endpoint refuses answers by a schema; it is asked without", model=model)
         return ModelReply(reply.body, reply.error, usage.plus(reply.usage))
 
     async def infer(

@@ -92,7 +92,12 @@ def validate(model: type[Model], value: Any, loc: Loc = ("body",)) -> Model:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
         raise InvalidInput(
-            [Problem((*loc, *fault["loc"]), fault["msg"], fault["type"], fault["input"]) for fault in faults]
+            [
+                Problem(
+                    (*loc, *fault["loc"]), fault["msg"].removeprefix("Value error, "), fault["type"], fault["input"]
+                )
+                for fault in faults
+            ]
         ) from None
 
 
