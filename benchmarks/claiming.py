@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.fakes.postgres import fresh_database
 from tests.fakes.server_process import ServerProcess
 
 TARGET_MS = 50
+OWN_KEY = "k" * 40
 LAYOUT = {"children": [{"data": "item.question"}, {"data": "item.answer"}]}
 
 
@@ -116,19 +118,17 @@ async def one_run(server: ServerProcess, keys: list[str], options: argparse.Name
 
 
 @contextmanager
-def started(place: Path, url: str | None) -> Any:
-    server = ServerProcess(
-        place / "data", {} if url is None else {"ASSAY_DATABASE_URL": url, "ASSAY_API_KEY": "k" * 40}
-    )
+def started(place: Path, url: str | None) -> Iterator[ServerProcess]:
+    """A server on SQLite, or on the PostgreSQL database of that URL."""
+    chosen = {} if url is None else {"ASSAY_DATABASE_URL": url, "ASSAY_API_KEY": OWN_KEY}
+    server = ServerProcess(place / "data", chosen)
     try:
         server.start()
+        if url is not None:
+            (server.data_dir / "api-key").write_text(OWN_KEY)
         yield server
     finally:
         server.stop()
-
-
-class _PostgresServer(ServerProcess):
-    """A server whose key was chosen."""
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--overlap", type=int, default=1)
-    parser.add_argument("--think", type=float, default=0.25, help="seconds between a claim and its answer, on average")
+    parser.add_argument("--think", type=float, default=0.5, help="seconds between a claim and its answer, on average")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     options = parser.parse_args()
     for kind in ("sqlite", "postgresql") if options.database == "both" else (options.database,):
@@ -147,8 +147,6 @@ def main() -> None:
                 url = fresh_database()
                 asyncio.run(upgrade(url))
             with started(place, url) as server:
-                if url is not None:
-                    (server.data_dir / "api-key").write_text("k" * 40)
                 keys = asyncio.run(make_keys(url or f"sqlite:///{server.data_dir}/assay.db", options.people))
                 _, lines = asyncio.run(one_run(server, keys, options))
         show(f"{kind}: {options.people} contributors, {options.items:,} items, overlap {options.overlap}", lines)

@@ -244,14 +244,13 @@ async def build_services(settings: Settings) -> "tuple[Services, Inference]":
     from assay.registry.discovery import load_metrics
     from assay.registry.task_types import Services
 
-    judge = settings.judge_model
     models = HttpModels(settings.all_vendors())
     services = Services(
         models=models,
         sandbox=await open_sandbox(settings),
         metrics=load_metrics(),
         applications=HttpApplications(settings),
-        judge_model=judge if "/" in judge else f"openai/{judge}",
+        judge_model=settings.vendor_model(settings.judge_model),
     )
     return services, HttpInference(models.calls)
 
@@ -286,29 +285,42 @@ def build_api_services(
     from assay.services.annotation import AnnotationTasks
     from assay.services.annotation_batches import AnnotationBatches
     from assay.services.application_evaluations import ApplicationEvaluations
+    from assay.services.application_outputs import ApplicationOutputs
     from assay.services.application_runs import ApplicationRuns
+    from assay.services.application_tasks import ApplicationTasks
     from assay.services.applications import ApplicationSpecs, ApplicationVariants
     from assay.services.contributor_answers import ContributorAnswers
     from assay.services.dataset_versions import DatasetVersions
     from assay.services.datasets import Datasets
+    from assay.services.draft_test_cases import DraftTestCases
     from assay.services.dry_runs import DryRuns
     from assay.services.estimates import Estimates
     from assay.services.evaluation_configs import EvaluationConfigs
     from assay.services.evaluations import Evaluations
     from assay.services.exports import Exports
     from assay.services.files import Files
+    from assay.services.generation import GenerationJobs
     from assay.services.groups import Groups
     from assay.services.inference import InferenceCalls
+    from assay.services.interactions import Interactions
     from assay.services.items import Items
+    from assay.services.labelling_metrics import LabellingMetrics
+    from assay.services.model_records import ModelDeployments, ModelInstances, ModelTemplates
     from assay.services.questions import Questions, QuestionSets
     from assay.services.registered_models import RegisteredModels
+    from assay.services.result_claims import ResultClaims
+    from assay.services.resumption import Resumption
     from assay.services.rubrics import Rubrics
     from assay.services.spans import SpanAssessments, Spans
+    from assay.services.studio_projects import StudioProjects
     from assay.services.test_case_results import TestCaseResults
     from assay.services.test_cases import TestCases
+    from assay.services.variant_reports import VariantReports
 
     clock, task_types = SystemClock(), load_task_types()
     configs = EvaluationConfigs(storage, clock, judge_model=settings.judge_model)
+    application_tasks = ApplicationTasks(task_types, task_services, resolve_model=settings.vendor_model)
+    annotation_tasks = AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds)
     prices = price_table(settings)
     evaluations = Evaluations(storage, engine, clock, task_types, task_services, prices)
     registered_models = RegisteredModels(storage, clock, inference)
@@ -317,8 +329,8 @@ def build_api_services(
         access=Access(storage, clock),
         agreement=Agreement(storage),
         annotation_batches=AnnotationBatches(storage, clock),
-        annotation_tasks=AnnotationTasks(storage, clock, lease_seconds=settings.annotation_lease_seconds),
-        contributor_answers=ContributorAnswers(storage, clock),
+        annotation_tasks=annotation_tasks,
+        contributor_answers=ContributorAnswers(storage, clock, annotation_tasks),
         evaluations=evaluations,
         items=Items(storage),
         exports=Exports(storage, clock, link_seconds=settings.export_link_seconds),
@@ -337,12 +349,23 @@ def build_api_services(
         question_sets=QuestionSets(storage, clock),
         rubrics=Rubrics(storage, clock),
         evaluation_configs=configs,
-        application_evaluations=ApplicationEvaluations(storage, clock, configs),
+        application_evaluations=ApplicationEvaluations(storage, clock, configs, application_tasks, engine),
+        application_outputs=ApplicationOutputs(storage, clock),
         dataset_versions=DatasetVersions(storage, clock),
         test_cases=TestCases(storage, clock),
-        test_case_results=TestCaseResults(storage, clock),
+        result_claims=ResultClaims(storage, clock, annotation_tasks),
+        labelling_metrics=LabellingMetrics(storage),
+        test_case_results=TestCaseResults(storage, clock, task_types, Resumption(engine)),
         inference=InferenceCalls(inference, storage, registered_models),
         registered_models=registered_models,
+        studio_projects=StudioProjects(storage, clock),
+        model_templates=ModelTemplates(storage, clock),
+        model_instances=ModelInstances(storage, clock),
+        model_deployments=ModelDeployments(storage, clock),
+        interactions=Interactions(storage, clock),
+        variant_reports=VariantReports(storage, clock),
+        generation_jobs=GenerationJobs(storage, clock, task_services.models, model=task_services.judge_model),
+        draft_test_cases=DraftTestCases(storage, clock),
         task_types=task_types,
     )
 
@@ -492,6 +515,8 @@ async def _serve(
         engine = build_engine(settings, place, task_services)
         stack.push_async_callback(asyncio.to_thread, engine.close)
         services = build_api_services(settings, storage, engine, task_services, inference)
+        stack.push_async_callback(services.generation_jobs.close)
+        await services.generation_jobs.resume()
         key_file = await first_key(settings, place, services.access)
         await asyncio.to_thread(engine.launch)
         config = uvicorn.Config(

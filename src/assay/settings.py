@@ -202,6 +202,7 @@ class Settings(BaseSettings):
     application_max_response_bytes: PositiveInt = 16 * 1024 * 1024
     cache_days: PositiveInt = 30
     judge_model: str = Field(default="gpt-4o", min_length=1)
+    model_aliases: dict[str, str] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     vendors: dict[str, VendorSettings] = Field(default_factory=dict)
@@ -246,6 +247,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over the file."""
         return (init_settings, env_settings, TomlSource(settings_cls))
+
+    def vendor_model(self, name: str) -> str:
+        """The `vendor/model` that a model's name means: by `model_aliases`; else a name without a vendor is one of
+        OpenAI's."""
+        return self.model_aliases.get(name) or (name if "/" in name else f"openai/{name}")
 
     def all_vendors(self) -> dict[str, VendorSettings]:
         """The configured vendors laid over the built-in ones."""

@@ -17,28 +17,7 @@ from assay.services.evaluations import Evaluations
 from assay.services.exports import Exports
 from assay.services.items import Items
 from assay.settings import VendorSettings
-from tests.builders.stored import MovableClock, ServedApi, served_api, sqlite_storage
-
-
-class RecordingEngine:
-    """Remembers what it was told and runs nothing."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.resumed: list[str] = []
-        self.cancelled: list[str] = []
-
-    async def start(self, evaluation_id: str) -> None:
-        """Remember a start."""
-        self.started.append(evaluation_id)
-
-    async def resume(self, evaluation_id: str) -> None:
-        """Remember a resumption."""
-        self.resumed.append(evaluation_id)
-
-    async def cancel(self, evaluation_id: str) -> None:
-        """Remember a cancellation."""
-        self.cancelled.append(evaluation_id)
+from tests.builders.stored import MovableClock, RecordingEngine, ServedApi, served_api, sqlite_storage
 
 
 class EchoDryRuns:
@@ -105,20 +84,20 @@ def metric_task(alias: str | None = None, kind: str = "exact_match") -> dict[str
 
 
 @asynccontextmanager
-async def evaluating_api(folder: Path) -> AsyncIterator[EvaluatingApi]:
-    """The API with every evaluation service, on a new storage."""
+async def evaluating_api(folder: Path, *, task_services: Services | None = None) -> AsyncIterator[EvaluatingApi]:
+    """The API with every evaluation service, on a new storage; evaluations of applications use `task_services`."""
     engine, clock, task_types = RecordingEngine(), MovableClock(), load_task_types()
     models = HttpModels({"fake": VendorSettings(base_url="http://127.0.0.1:9", api_key_required=False)})
-    task_services = Services(models, cast("Any", None), load_metrics())
+    plain_services = Services(models, cast("Any", None), load_metrics())
     async with sqlite_storage(folder) as storage:
         services: dict[str, Any] = {
-            "evaluations": Evaluations(storage, engine, clock, task_types, task_services),
+            "evaluations": Evaluations(storage, engine, clock, task_types, plain_services),
             "items": Items(storage),
             "exports": Exports(storage, clock, link_seconds=60),
             "aggregates": Aggregates(storage, clock, task_types),
             "dry_runs": EchoDryRuns(),
             "task_types": task_types,
         }
-        async with served_api(storage, **services) as served:
+        async with served_api(storage, engine=engine, task_services=task_services, **services) as served:
             yield EvaluatingApi(served, storage, engine, clock)
     await models.close()

@@ -87,6 +87,28 @@ async def test_somebody_who_holds_a_task_gets_it_again_with_a_new_lease(storage:
     assert again.lease_until == NOW + timedelta(minutes=40)
 
 
+async def test_what_somebody_holds_comes_before_what_is_reserved_for_them(storage: SqlStorage) -> None:
+    await queued(storage, 1)
+    held = await claim(storage)
+    urgent, _ = await queued(storage, 1, priority=9)
+    (task,) = await everything(storage, evaluation_id=urgent.id)
+    async with storage.write() as work:
+        await work.annotation_tasks.save([assigned(task, [task], "ann", NOW)])
+    assert held is not None
+    assert (await claim(storage) or task).id == held.id
+
+
+async def test_a_lease_that_ended_goes_to_one_of_many_who_claim_at_once(storage: SqlStorage) -> None:
+    await queued(storage, 1)
+    await claim(storage, "ann")
+    names = [f"p{number}" for number in range(12)]
+    await asyncio.gather(*(claim(storage, name, queue_id="nothing there") for name in names))  # they have connections
+    claimed = await asyncio.gather(*(claim(storage, name, at=LATER) for name in names))
+    (taken,) = [task for task in claimed if task is not None]
+    (stored,) = await everything(storage)
+    assert stored.assigned_to == taken.assigned_to
+
+
 async def test_a_lease_that_ended_is_free_for_others_and_still_its_holders_until_then(storage: SqlStorage) -> None:
     await queued(storage, 1)
     first = await claim(storage, "ann")
@@ -187,6 +209,10 @@ async def test_a_reserved_task_is_only_for_whom_it_is_reserved(storage: SqlStora
     taken = await claim(storage, "bob")
     assert taken is not None
     assert await claim(storage, "ann", at=LATER) is None, "a reservation outlives a lease"
+    other, _ = await queued(storage, 1)
+    free = await claim(storage, "ann", at=LATER)
+    assert free is not None
+    assert free.evaluation_id == other.id
     assert (await claim(storage, "bob", at=LATER) or taken).id == task.id
 
 

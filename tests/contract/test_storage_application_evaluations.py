@@ -15,6 +15,7 @@ from assay.core.application_evaluations import (
     ApplicationSetup,
     EvaluationQuery,
     ResultCounts,
+    Settlement,
     reserved_spec_id,
 )
 from assay.core.datasets import Dataset, DatasetVersion
@@ -275,11 +276,19 @@ async def test_items_of_any_evaluation_come_by_page_with_their_results(storage: 
     assert all(item.results["score"].value == 1.0 for item in page.items)
 
 
+async def test_an_evaluation_with_a_setup_is_labelled(storage: SqlStorage) -> None:
+    made, other = (await stored(storage, ApplicationSetup("s"))).evaluation, (await stored(storage)).evaluation
+    async with storage.read() as work:
+        found = [await work.application_evaluations.is_labelled(each.seq) for each in (made, other)]
+    assert found == [True, False]
+
+
 async def test_counts_and_status_are_written_together(storage: SqlStorage) -> None:
     made = (await stored(storage, ApplicationSetup("s"))).evaluation
     shown = replace(made, column_names=("input", "output"))
     async with storage.write() as work:
-        await work.application_evaluations.settle(shown, ResultCounts(3, 2, 1), EvaluationStatus.COMPLETED, NOW)
+        settlement = Settlement(ResultCounts(3, 2, 1), EvaluationStatus.COMPLETED, False, finished_at=NOW)
+        await work.application_evaluations.settle(shown, settlement)
     async with storage.read() as work:
         found = await work.evaluations.get(None, made.id)
     assert found is not None
@@ -298,9 +307,8 @@ async def test_writers_of_one_evaluation_take_turns(storage: SqlStorage) -> None
             total = found.evaluation.progress.total + 1
             tags = {**(found.evaluation.metadata or {}), str(number): number}
             await work.application_evaluations.save(replace(found, evaluation=replace(found.evaluation, metadata=tags)))
-            await work.application_evaluations.settle(
-                found.evaluation, ResultCounts(total, 0, 0), EvaluationStatus.RUNNING, None
-            )
+            settlement = Settlement(ResultCounts(total, 0, 0), EvaluationStatus.RUNNING, False)
+            await work.application_evaluations.settle(found.evaluation, settlement)
 
     await asyncio.gather(*(add(number) for number in range(8)))
     async with storage.read() as work:

@@ -11,11 +11,26 @@ import pytest
 from assay.adapters.storage import SqlStorage
 from assay.core.applications import VariantVersion
 from assay.core.evaluation_configs import EvaluationType
+from assay.core.generation import GenerationRequest, GenerationStatus
 from assay.core.identity import Identity
 from assay.core.paging import NumberedPage, PageRequest
 from assay.core.questions import Bounds, Choice, QuestionType, Scale
 from assay.ports.storage import UnitOfWork
-from tests.builders.catalogue import make_config, make_question, make_question_set, make_spec, make_variant
+from tests.builders.catalogue import (
+    make_config,
+    make_deployment,
+    make_draft,
+    make_instance,
+    make_job,
+    make_project,
+    make_question,
+    make_question_set,
+    make_report,
+    make_spec,
+    make_template,
+    make_variant,
+)
+from tests.builders.datasets import make_dataset
 from tests.builders.identity import NOW, make_key, new_id
 
 BOTH = ("default", "other")
@@ -47,15 +62,59 @@ async def add_config(work: UnitOfWork, changes: dict[str, Any]) -> Any:
     return await work.evaluation_configs.add(make_config(question_set, **changes))
 
 
+async def add_project(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    return await work.studio_projects.add(make_project(**changes))
+
+
+async def add_template(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    return await work.model_templates.add(make_template(**changes))
+
+
+async def add_instance(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    return await work.model_instances.add(make_instance(**changes))
+
+
+async def add_deployment(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    instance = await work.model_instances.add(make_instance(account_id=changes.get("account_id", "default")))
+    return await work.model_deployments.add(make_deployment(instance, **changes))
+
+
+async def add_report(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    return await work.variant_reports.add(make_report(**changes))
+
+
+async def add_job(work: UnitOfWork, changes: dict[str, Any]) -> Any:
+    dataset = await work.datasets.add(make_dataset(account_id=changes.get("account_id", "default")))
+    return await work.generation_jobs.add(make_job(dataset.id, **changes))
+
+
 KINDS: dict[str, Maker] = {
     "application_specs": add_spec,
     "application_variants": add_variant,
     "questions": add_question,
     "question_sets": add_set,
     "evaluation_configs": add_config,
+    "studio_projects": add_project,
+    "model_templates": add_template,
+    "model_instances": add_instance,
+    "model_deployments": add_deployment,
+    "variant_reports": add_report,
+    "generation_jobs": add_job,
 }
 
 SAVED: dict[str, dict[str, Any]] = {
+    "studio_projects": {"name": "new", "description": "d"},
+    "model_templates": {"name": "new", "details": {}},
+    "model_instances": {"name": "new", "details": {"model_type": "AGENT", "model_group_id": "g", "k": [1]}},
+    "model_deployments": {"name": "new", "details": {"k": None}},
+    "variant_reports": {"datasets": (), "output_group_ids": ("g", "h")},
+    "generation_jobs": {
+        "request": GenerationRequest(7),
+        "status": GenerationStatus.FAILED,
+        "updated_at": NOW + timedelta(1),
+        "completed": 2,
+        "failure_reason": "no",
+    },
     "application_specs": {"name": "new", "description": "d", "run_online_evaluation": False, "theme_id": ""},
     "application_variants": {
         "name": "new",
@@ -129,6 +188,54 @@ async def test_variants_are_listed_by_their_spec(storage: SqlStorage) -> None:
         assert (of_first.items, of_first.total) == ([first], 1)
         assert (await work.application_variants.list(BOTH, PAGE, parent_id="nobody's")).total == 0
         assert (await work.application_variants.list(BOTH, PAGE)).items == [second, first]
+
+
+async def test_models_are_listed_by_type_and_group_and_their_deployments_counted(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        first = await add_instance(work, {"details": {"model_type": "AGENT", "model_group_id": "g"}})
+        second = await add_instance(work, {"details": {"model_type": "AGENT"}})
+        like = work.model_instances.like
+        assert (await like(BOTH, PAGE, model_type="AGENT", group_id=None)).items == [second, first]
+        assert (await like(BOTH, PAGE, model_type="AGENT", group_id="g")).items == [first]
+        assert (await like(BOTH, PAGE, model_type="GENERIC", group_id=None)).total == 0
+        for archived_at in (None, None, NOW):
+            await work.model_deployments.add(make_deployment(first, archived_at=archived_at))
+        assert await work.model_deployments.counts([first.id, second.id]) == {first.id: 2}
+        assert (await work.model_deployments.list(BOTH, PAGE, parent_id=first.id)).total == 2
+
+
+async def test_reports_are_listed_by_spec_and_variant(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        first = await add_report(work, {"spec_id": "s", "variant_id": "v"})
+        second = await add_report(work, {"spec_id": "s", "variant_id": "w"})
+        about = work.variant_reports.about
+        assert (await about(BOTH, PAGE, spec_id="s", variant_id=None)).items == [second, first]
+        assert (await about(BOTH, PAGE, spec_id="s", variant_id="v")).items == [first]
+        assert (await about(("other",), PAGE, spec_id=None, variant_id=None)).total == 0
+
+
+async def test_running_jobs_and_what_they_made_are_found(storage: SqlStorage) -> None:
+    async with storage.write() as work:
+        ended = await add_job(work, {"status": GenerationStatus.COMPLETED})
+        jobs = [await add_job(work, {"account_id": account_id}) for account_id in ("other", "default")]
+        assert await work.generation_jobs.running() == jobs
+        dataset_id = jobs[1].dataset_id
+        drafts = [
+            await work.draft_test_cases.add(make_draft(dataset_id, **fields))
+            for fields in (
+                {"job_id": jobs[1].id, "topic": "a", "content": {"k": 1}},
+                {"job_id": jobs[1].id, "archived_at": NOW},
+                {"test_case_id": "t", "job_id": ended.id},
+                {},
+            )
+        ]
+        assert drafts[0] == make_draft(
+            dataset_id, id=drafts[0].id, seq=drafts[0].seq, job_id=jobs[1].id, topic="a", content={"k": 1}
+        )
+        assert await work.draft_test_cases.of_job(jobs[1]) == drafts[:2]
+        assert await work.draft_test_cases.unapproved(dataset_id) == [drafts[0].id, drafts[3].id]
+        listed = await work.draft_test_cases.list(BOTH, NumberedPage(1, 2), parent_id=dataset_id)
+        assert (listed.items, listed.total) == ([drafts[0], drafts[2]], 3)
 
 
 async def test_every_setting_of_a_question_comes_back_and_absent_is_not_empty(storage: SqlStorage) -> None:

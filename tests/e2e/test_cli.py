@@ -187,6 +187,8 @@ def test_however_a_run_is_ended_its_server_ends_with_it(tmp_path: Path, how: sig
             stderr=subprocess.PIPE,
             text=True,
             env=clean_environment(tmp_path, **fake_vendor(endpoint.url)),
+            # Whoever runs the tests in the background has a process that ignores SIGINT, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no thread here
         )
         _until((data / "server.json").exists)
         time.sleep(1)

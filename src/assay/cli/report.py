@@ -10,19 +10,20 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WIDTH = 100
+WIDTH = 140
+PICTURE_WIDTH = 100
 NOTHING = "-"
 MOST_SHARES = 5
 LONGEST_MESSAGE = 200
 
 
 def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
-    """A console as wide as the terminal; 100 columns where there is none."""
+    """A console as wide as the terminal; where there is none, wide enough for every table."""
     from rich.console import Console
 
     console = Console(stderr=stderr, record=record, highlight=False)
     if not console.is_terminal:
-        console.width = WIDTH
+        console.width = PICTURE_WIDTH if record else WIDTH
     return console
 
 
@@ -34,9 +35,8 @@ def make_table(*columns: str, title: str | None = None, texts: int = 1) -> "Tabl
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for index, column in enumerate(columns):
         text = index < texts
-        table.add_column(
-            column, justify="left" if text else "right", overflow="fold", no_wrap=not text or column == "id"
-        )
+        whole = not text or column == "id"  # an id is there to be copied
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=whole)
     return table
 
 

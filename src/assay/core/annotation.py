@@ -157,7 +157,7 @@ def may_work(task: AnnotationTask, tasks: Tasks, identity_id: str) -> str | None
     Nobody answers an item twice, nor answers one that they have audited (they have seen others' answers), nor audits
     one that they have answered, nor audits at two levels.
     """
-    theirs = [each for each in tasks if each.id != task.id and each.assigned_to == identity_id and not _is_free(each)]
+    theirs = [each for each in tasks if each.id != task.id and each.assigned_to == identity_id]
     if task.level == 0 and any(each.level == 0 for each in theirs):
         return f"{identity_id} has another task of this item: an item's answers come from different people"
     if any(each.level == 0 for each in theirs):
@@ -165,11 +165,6 @@ def may_work(task: AnnotationTask, tasks: Tasks, identity_id: str) -> str | None
     if any(each.level != task.level for each in theirs):
         return f"{identity_id} has audited this item already"
     return None
-
-
-def _is_free(task: AnnotationTask) -> bool:
-    """Whether a name on a task means nothing: an audit that waits for the answer to be done again."""
-    return task.status is AnnotationStatus.NOT_READY and not task.reserved
 
 
 def check_holder(task: AnnotationTask, identity_id: str) -> None:
@@ -283,7 +278,7 @@ def due(tasks: Tasks, at: datetime) -> list[AnnotationTask]:
 def may_see(tasks: Tasks, identity_id: str) -> bool:
     """Whether somebody may see the answers to an item: they have given theirs, or audit it, or all are in. Who could
     still answer is to do so without knowing what others said."""
-    theirs = [each for each in tasks if each.assigned_to == identity_id and not _is_free(each)]
+    theirs = [each for each in tasks if each.assigned_to == identity_id]
     return any(each.level or each.is_done for each in theirs) or all_answered(tasks)
 
 

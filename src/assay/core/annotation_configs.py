@@ -25,6 +25,8 @@ _NEEDED = frozenset(
     {"messages_loc", "document_loc", "summary_loc", "original_text_loc", "translation_loc"},
 )
 
+_NOT_NEEDED = frozenset({"expected_summary_loc", "expected_translation_loc", "language_loc"})
+
 
 def normal_form(config: Mapping[str, Any], loc: Loc) -> dict[str, Any]:
     """The normal form of an annotation config as it came in a request.
@@ -36,7 +38,7 @@ def normal_form(config: Mapping[str, Any], loc: Loc) -> dict[str, Any]:
     if problems:
         raise InvalidInput(problems)
     kind = config.get("annotation_config_type") or _recognised(config)
-    prompt = config.get("llm_prompt") or _generation_prompt(config)
+    prompt = _with_places(kind, config, config.get("llm_prompt")) or _generation_prompt(config)
     return {
         "annotation_config_type": kind,
         "components": config.get("components") or _components(kind, config),
@@ -62,6 +64,25 @@ def _components(kind: str, config: Mapping[str, Any]) -> list[list[dict[str, Any
     return components
 
 
+def places_given(config: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """The places that a form may name and a test case need not have: what is expected, and the language."""
+    return {tuple(config[key]) for key in _NOT_NEEDED if config.get(key)}
+
+
+def _with_places(kind: str, config: Mapping[str, Any], prompt: Any) -> dict[str, Any] | None:
+    """The prompt, with the form's own places among its variables where the template may mean them."""
+    if not prompt or kind not in _FORMS:
+        return prompt or None
+    declared = {variable["name"] for variable in prompt["variables"]}
+    places = [
+        {"name": name, "data_loc": config[key], **({"optional": True} if key in _NOT_NEEDED else {})}
+        for row in _FORMS[kind][1]
+        for key in row
+        if config.get(key) and (name := key.removesuffix("_loc")) not in declared and name in prompt["template"]
+    ]
+    return {**prompt, "variables": [*prompt["variables"], *places]}
+
+
 def _generation_prompt(config: Mapping[str, Any]) -> dict[str, Any] | None:
     template = config.get("llm_prompt_template")
     if template is None:
@@ -72,6 +93,8 @@ def _generation_prompt(config: Mapping[str, Any]) -> dict[str, Any] | None:
             {"name": "input", "data_loc": _INPUT},
             {"name": "expected_output", "data_loc": _EXPECTED, "optional": True},
             {"name": "output", "data_loc": _OUTPUT},
+            {"name": "expected_extra_info", "data_loc": ["test_case_data", "expected_extra_info"], "optional": True},
+            {"name": "extra_info", "data_loc": ["test_case_output", "extra_info"], "optional": True},
         ],
     }
 

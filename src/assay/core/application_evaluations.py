@@ -18,7 +18,8 @@ class ApplicationSetup:
     """How an application is evaluated. Documents are the caller's: None when absent, an empty one when empty.
 
     A `default` evaluation gets its results from a client; a `builder` makes them from a dataset's version by
-    its job `job_id`, which nothing runs yet.
+    its job `job_id`: from the outputs of the group, or (without one) by running the variant. `generated_at` is when
+    it made them.
     """
 
     spec_id: str
@@ -33,6 +34,12 @@ class ApplicationSetup:
     dataset_version: int | None = None
     output_group_id: str | None = None
     job_id: str | None = None
+    generated_at: datetime | None = None
+
+    @property
+    def is_building(self) -> bool:
+        """Whether its results are yet to be made."""
+        return self.kind == "builder" and self.generated_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +110,34 @@ def reserved_spec_id(account_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResultCounts:
-    """How many results an evaluation has, and how many of them are completed and failed."""
+    """How many results an evaluation has, how many of them are completed and failed, and with how many the engine
+    still has work."""
 
     total: int
     completed: int
     failed: int
+    waiting: int = 0
 
 
-def status_after(counts: ResultCounts, kind: Kind) -> EvaluationStatus:
+def status_after(counts: ResultCounts, setup: ApplicationSetup) -> EvaluationStatus:
     """The status that results give: completed once none is pending and one is completed, failed once all failed.
-    Without results, and while a builder's job has not ended, it runs."""
-    if kind == "builder" or counts.total == 0 or counts.completed + counts.failed < counts.total:
+
+    It runs while a builder's results are not made, while the engine works on some, and while somebody may still add
+    the first: but a builder that made none has failed.
+    """
+    if setup.is_building or counts.waiting or counts.completed + counts.failed < counts.total:
+        return EvaluationStatus.RUNNING
+    if counts.total == 0 and setup.kind == "default":
         return EvaluationStatus.RUNNING
     return EvaluationStatus.COMPLETED if counts.completed else EvaluationStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What results make of an evaluation. `has_job`: whether the engine has, or had, something to do for it."""
+
+    counts: ResultCounts
+    status: EvaluationStatus
+    has_job: bool
+    reason: str | None = None
+    finished_at: datetime | None = None

@@ -34,7 +34,8 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question of a sheet. `index` is its task's place in the evaluation; `prefill` where a first answer is."""
+    """One question of a sheet. `index` is its task's place in the evaluation; `prefill` where a first answer is;
+    `rubric` what people are to answer by, see `core.rubrics.rubric_document`."""
 
     alias: str
     index: int
@@ -42,6 +43,7 @@ class Asked:
     required: bool
     layout: Mapping[str, Any]
     prefill: Locator | None
+    rubric: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,9 @@ def sheets_of(tasks: Sequence[TaskSpec], columns: Sequence[str]) -> dict[str, Sh
             problems.append(Problem((*_place(index), "prefill_from"), message, "unknown_column", prefill))
         question = question_from(task.material["question"])
         required = bool(settings.get("required", False))
-        asked.setdefault(queue_id, []).append(Asked(task.alias, index, question, required, settings["layout"], locator))
+        asked.setdefault(queue_id, []).append(
+            Asked(task.alias, index, question, required, settings["layout"], locator, task.material.get("rubric"))
+        )
     if problems:
         raise InvalidInput(problems)
     return {queue_id: Sheet(queue_id, tuple(each), *_shared(first[queue_id][1])) for queue_id, each in asked.items()}

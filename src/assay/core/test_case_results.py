@@ -26,6 +26,14 @@ class AuditStatus(StrEnum):
     APPROVED = "APPROVED"
 
 
+class Computing(StrEnum):
+    """How far the engine is with a result: it has work to do, has done all of it, or has failed at some of it."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Labels:
     """The labels of a result: `answers` by question id (None until answered), who gave them, and their audit."""
@@ -46,7 +54,8 @@ class TestCaseResult:
     """A result: an evaluation's item that came from a test case as of a dataset version. `id` is the item's and
     stays through revisions; a revision that was replaced has `invalidated_at`.
 
-    `evaluation_data` is `{generation_output, generation_extra_info?}` as it came.
+    `evaluation_data` is `{generation_output, generation_extra_info?}` as it came; empty while an application has yet
+    to give it. `output_id` is the stored output that it was made from.
     """
 
     __test__ = False
@@ -69,11 +78,46 @@ class TestCaseResult:
     archived_at: datetime | None = None
     invalidated_at: datetime | None = None
     output_id: str | None = None
+    computing: Computing = Computing.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class LabellingFigures:
+    """The labelling of results in numbers. `total` and `flagged` are of all, the rest of those that are completed.
+
+    `seconds` sums the time that labelling took over the `timed` results that say so; the times are of the first and
+    the last completion.
+    """
+
+    total: int = 0
+    flagged: int = 0
+    labelled: int = 0
+    approved: int = 0
+    fixed: int = 0
+    seconds: int = 0
+    timed: int = 0
+    first_completed_at: datetime | None = None
+    last_completed_at: datetime | None = None
+
+
+CASE_COLUMNS = (
+    "input",
+    "expected_output",
+    "expected_extra_info",
+    "artifact_ids_filter",
+    "output",
+    "extra_info",
+    "trace",
+)
+"""The columns that a result's row may have."""
 
 
 def row_of(test_case_data: Mapping[str, Any], evaluation_data: Mapping[str, Any]) -> dict[str, Any]:
-    """The item's row: the test case's own columns, with the application's `output` and `extra_info` beside."""
-    row = {**test_case_data, "output": evaluation_data.get("generation_output")}
+    """The item's row: the test case's own columns, with the application's `output` and `extra_info` beside; without
+    those while the application has yet to give them."""
+    if "generation_output" not in evaluation_data:
+        return dict(test_case_data)
+    row = {**test_case_data, "output": evaluation_data["generation_output"]}
     if evaluation_data.get("generation_extra_info") is not None:
         row["extra_info"] = evaluation_data["generation_extra_info"]
     return row

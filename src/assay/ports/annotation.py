@@ -97,6 +97,11 @@ class AnnotationTaskRepository(Protocol):
         """All tasks of one item in one queue; in a writing transaction nobody else changes them before it ends."""
         ...
 
+    async def with_id(self, account_ids: Sequence[str], task_id: str) -> Sequence[AnnotationTask]:
+        """The same, for the item and the queue of the task with that id in one of the accounts; none when there is
+        none. For writing transactions."""
+        ...
+
     async def of_items(self, evaluation_seq: int, item_seqs: Sequence[int]) -> Mapping[int, Sequence[AnnotationTask]]:
         """All tasks of each of the items, by item; items without tasks are absent. Locks nothing."""
         ...

@@ -3,16 +3,17 @@
 Conventions as in `ports.storage`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, ResultCounts
+from assay.core.application_evaluations import ApplicationEvaluation, ApplicationSetup, EvaluationQuery, Settlement
+from assay.core.application_outputs import ApplicationOutput, Interaction, OutputFilter
 from assay.core.applications import ApplicationVariant
 from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
-from assay.core.evaluations import Evaluation, EvaluationStatus, Item
+from assay.core.evaluations import Evaluation, Item
 from assay.core.paging import NumberedPage, Page, PageRequest, Slice
-from assay.core.test_case_results import TestCaseResult
+from assay.core.test_case_results import Computing, LabellingFigures, LabelStatus, TestCaseResult
 from assay.ports.catalogue import Catalogue
 
 
@@ -45,6 +46,10 @@ class ApplicationEvaluationRepository(Protocol):
         before this one ends."""
         ...
 
+    async def is_labelled(self, evaluation_seq: int) -> bool:
+        """Whether the evaluation has a setup, so that its items are results with labels."""
+        ...
+
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A page of the matching evaluations."""
         ...
@@ -57,10 +62,8 @@ class ApplicationEvaluationRepository(Protocol):
         """Write what a user edits of the evaluation and of its setup; never status or counts."""
         ...
 
-    async def settle(
-        self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
-    ) -> None:
-        """Write the counts of results, the status and the time that they give, and the evaluation's columns."""
+    async def settle(self, evaluation: Evaluation, settlement: Settlement) -> None:
+        """Write what the results make of the evaluation: counts, status, reason and times; and its columns."""
         ...
 
     async def link(self, evaluation: Evaluation, dataset_ids: Sequence[str]) -> None:
@@ -179,6 +182,80 @@ class TestCaseResultRepository(Protocol):
         """The revisions that newer ones replaced, oldest first."""
         ...
 
+    async def put(self, results: Sequence[TestCaseResult]) -> None:
+        """Write the labels, the data and the state of results as they are, with no revision. Touches no counter."""
+        ...
+
+    async def await_engine(self, evaluation_seq: int) -> None:
+        """Let every result of an evaluation wait for the engine."""
+        ...
+
+    async def reopen(self, evaluation_seq: int, at: datetime) -> None:
+        """Take away the answers of every result that nobody annotated: it is pending again."""
+        ...
+
+    async def waiting(self, evaluation: Evaluation, first_seq: int, last_seq: int) -> Sequence[TestCaseResult]:
+        """The results in a range of sequence numbers that wait for the engine, in order."""
+        ...
+
+    async def waiting_bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
+        """(first_seq, last_seq) of runs of at most chunk_size results that wait for the engine, in order."""
+        ...
+
+    async def tally(self, evaluation_seq: int) -> Mapping[tuple[LabelStatus, Computing], int]:
+        """How many results there are by label status and by how far the engine is."""
+        ...
+
+    async def count_waiting(self, evaluation_seq: int) -> int:
+        """How many results wait for the engine."""
+        ...
+
+    def stream(
+        self, evaluation: Evaluation, *, batch: int = 1000
+    ) -> AsyncIterator[Sequence[tuple[TestCaseResult, Item]]]:
+        """All results that are not archived, with their items and what tasks left for those, in order, in batches."""
+        ...
+
+    async def labelling(self, evaluation: Evaluation, annotated_by: str | None = None) -> LabellingFigures:
+        """The labelling of an evaluation in numbers; `annotated_by`: only what that identity labelled."""
+        ...
+
+    async def contributors(self, evaluation: Evaluation, page: NumberedPage) -> Slice[str]:
+        """A page of the ids of those who labelled results that are completed, in order."""
+        ...
+
     async def last_completed(self, evaluation_seq: int) -> datetime | None:
         """When the last of the completed results completed."""
+        ...
+
+
+class ApplicationOutputRepository(Protocol):
+    """What applications gave for test cases. Outputs and interactions never change."""
+
+    async def add(self, outputs: Sequence[ApplicationOutput], interactions: Sequence[Interaction]) -> None:
+        """Add outputs in order, with the interactions that they came from."""
+        ...
+
+    async def get(self, account_ids: Sequence[str], output_id: str) -> ApplicationOutput | None:
+        """The output with that id in one of the accounts."""
+        ...
+
+    async def get_many(self, account_id: str, output_ids: Sequence[str]) -> Mapping[str, ApplicationOutput]:
+        """Those of the outputs that are in the account, by id."""
+        ...
+
+    async def list(self, page: NumberedPage, where: OutputFilter) -> Slice[ApplicationOutput]:
+        """A page of outputs, in the order in which they came."""
+        ...
+
+    async def newest_group(self, where: OutputFilter) -> str | None:
+        """The group of the newest output that matches."""
+        ...
+
+    async def of_group(self, account_id: str, group_id: str) -> Sequence[ApplicationOutput]:
+        """A group's outputs, in the order in which they came."""
+        ...
+
+    async def interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Interaction]:
+        """Those of the interactions that are in the account, by id."""
         ...

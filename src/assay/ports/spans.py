@@ -32,6 +32,10 @@ class SpanRepository(Protocol):
         """Those of the spans by id that are in the account."""
         ...
 
+    async def of_interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Sequence[Span]]:
+        """The spans of each of the interactions that has any, in the order in which they started."""
+        ...
+
     async def lineage(self, account_id: str, span_ids: Sequence[str]) -> Mapping[str, SpanLink]:
         """The spans with these ids and all that they descend from, by id."""
         ...

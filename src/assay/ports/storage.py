@@ -17,13 +17,16 @@ from assay.core.evaluations import Evaluation, Item
 from assay.core.filters import Filter, MetadataKeys
 from assay.core.groups import Group
 from assay.core.identity import Account, ApiKey
+from assay.core.model_records import ModelTemplate
 from assay.core.paging import Page, PageRequest
 from assay.core.questions import QuestionSet
 from assay.core.results import Result
 from assay.core.selection import Selection
+from assay.core.studio_projects import StudioProject
 from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -31,7 +34,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.generation import DraftCatalogue, GenerationJobCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.records import DeploymentCatalogue, InstanceCatalogue, ReportCatalogue
 from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
@@ -334,6 +339,10 @@ class ResultRepository(Protocol):
         """Take results back, of one item or of all: only those that people gave are ever taken back."""
         ...
 
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        ...
+
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""
         ...
@@ -407,12 +416,20 @@ class UnitOfWork(Protocol):
     evaluation_configs: Catalogue[EvaluationConfig]
     registered_models: RegisteredModelRepository
     application_evaluations: ApplicationEvaluationRepository
+    application_outputs: ApplicationOutputRepository
     dataset_versions: DatasetVersionRepository
     test_cases: TestCaseRepository
     test_case_results: TestCaseResultRepository
     files: FileRepository
     spans: SpanRepository
     span_assessments: SpanAssessmentRepository
+    studio_projects: Catalogue[StudioProject]
+    model_templates: Catalogue[ModelTemplate]
+    model_instances: InstanceCatalogue
+    model_deployments: DeploymentCatalogue
+    variant_reports: ReportCatalogue
+    generation_jobs: GenerationJobCatalogue
+    draft_test_cases: DraftCatalogue
 
 
 class Storage(Protocol):

@@ -72,10 +72,11 @@ class TaskType(Protocol):
 
     A task type may also define `optional_locators(configuration)`, in the form of `required_locators`: values
     inside an object that are left out of the configuration where the evaluation has no such column or an item
-    no such value. One may define `readings(configuration, columns, known)`, a sequence of `Reading`; `columns`
-    are the rows' columns and those that the tasks before it write, but not those of tasks that judge (a task type
-    whose `judges` is true); `known` are all columns. One may define `references(configuration)`, a sequence of
-    `Reference`: what is kept in the account and named in the configuration; then also
+    no such value; and `skips_missing(configuration)`, whether it is skipped, instead of failing, on an item that has
+    no value at another locator. One may define `readings(configuration, columns, known)`, a sequence of `Reading`;
+    `columns` are the rows' columns and those that the tasks before it write, but not those of tasks that judge (a
+    task type whose `judges` is true); `known` are all columns. One may define `references(configuration)`, a
+    sequence of `Reference`: what is kept in the account and named in the configuration; then also
     `material_problems(configuration, material)`, in the form of `check`: what is wrong with what was found. One may
     define `completed(configuration, services)`: the configuration with what the server's settings say where it is
     silent. And one that calls models defines `calls(configuration)`, a sequence of `core.model_calls.ModelCall`:

@@ -1,9 +1,10 @@
 """Annotation tasks of any evaluation: claiming, giving back, assigning and reading them, and the moves by which answers
 and audits change their state. What an answer is and where it is kept is the business of who calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from assay.core.annotation import (
     DEFAULT_QUEUE,
@@ -28,6 +29,8 @@ from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 
 LEASE_SECONDS = 1800.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,31 @@ class AnnotationTasks:
 
         Raises NotFound for an unknown evaluation; of an archived one nothing can be claimed.
         """
-        evaluation_seq = None
-        if wanted.evaluation_id is not None:
-            async with self._storage.read() as unit:
-                evaluation = await unit.evaluations.get(caller.account_id, wanted.evaluation_id, include_archived=True)
-            if evaluation is None:
-                raise NotFound("evaluation", wanted.evaluation_id)
-            evaluation_seq = evaluation.seq
+        evaluation_seq = await self._seq_of(caller, wanted)
+        async with self._storage.write() as unit:
+            return await self._claim(unit, caller, wanted, evaluation_seq)
+
+    async def claim_with(
+        self, caller: Caller, wanted: ClaimRequest, use: Callable[[UnitOfWork, AnnotationTask], Awaitable[T]]
+    ) -> T | None:
+        """The same, and what `use` makes of the task in the same transaction; when that raises, nothing is claimed."""
+        evaluation_seq = await self._seq_of(caller, wanted)
+        async with self._storage.write() as unit:
+            found = await self._claim(unit, caller, wanted, evaluation_seq)
+            return None if found is None else await use(unit, found)
+
+    async def _seq_of(self, caller: Caller, wanted: ClaimRequest) -> int | None:
+        if wanted.evaluation_id is None:
+            return None
+        async with self._storage.read() as unit:
+            evaluation = await unit.evaluations.get(caller.account_id, wanted.evaluation_id, include_archived=True)
+        if evaluation is None:
+            raise NotFound("evaluation", wanted.evaluation_id)
+        return evaluation.seq
+
+    async def _claim(
+        self, unit: UnitOfWork, caller: Caller, wanted: ClaimRequest, evaluation_seq: int | None
+    ) -> AnnotationTask | None:
         queue_id = wanted.queue_id
         if queue_id is None and evaluation_seq is None:
             queue_id = DEFAULT_QUEUE
@@ -81,12 +102,11 @@ class AnnotationTasks:
         claiming = Claiming(
             caller.account_id, caller.identity.id, wanted.kind, now, now + self._lease, queue_id, evaluation_seq
         )
-        async with self._storage.write() as unit:
-            found = await unit.annotation_tasks.claim(claiming)
-            if found is None or not wanted.skip_current:
-                return found
-            await unit.annotation_tasks.save([released(found, now)])
-            return await unit.annotation_tasks.claim(replace(claiming, passing=found.id))
+        found = await unit.annotation_tasks.claim(claiming)
+        if found is None or not wanted.skip_current:
+            return found
+        await unit.annotation_tasks.save([released(found, now)])
+        return await unit.annotation_tasks.claim(replace(claiming, passing=found.id))
 
     async def get(self, caller: Caller, task_id: str) -> AnnotationTask:
         """One task, of an archived evaluation too. Raises NotFound."""
@@ -158,7 +178,10 @@ class AnnotationTasks:
 
 async def found_task(unit: UnitOfWork, caller: Caller, task_id: str) -> AnnotationTask:
     """The task in the caller's account. Raises NotFound, and Forbidden for a contributor when it is not theirs."""
-    found = await unit.annotation_tasks.get((caller.account_id,), task_id)
+    return _allowed(caller, await unit.annotation_tasks.get((caller.account_id,), task_id), task_id)
+
+
+def _allowed(caller: Caller, found: AnnotationTask | None, task_id: str) -> AnnotationTask:
     if found is None:
         raise NotFound("annotation task", task_id)
     if caller.role == "contributor" and found.assigned_to != caller.identity.id:
@@ -169,15 +192,8 @@ async def found_task(unit: UnitOfWork, caller: Caller, task_id: str) -> Annotati
 async def lock(unit: UnitOfWork, caller: Caller, task_id: str) -> Locked:
     """A task and its item's other tasks, for changing them. Raises NotFound, and RuleViolation when the evaluation is
     archived."""
-    return await lock_found(unit, await found_task(unit, caller, task_id))
-
-
-async def lock_found(unit: UnitOfWork, found: AnnotationTask) -> Locked:
-    """The same for a task that was found before, as it is now."""
-    tasks = await unit.annotation_tasks.of_item(found.item_seq, found.queue_id)
-    task = next((each for each in tasks if each.id == found.id), None)
-    if task is None:
-        raise NotFound("annotation task", found.id)
+    tasks = await unit.annotation_tasks.with_id((caller.account_id,), task_id)
+    task = _allowed(caller, next((each for each in tasks if each.id == task_id), None), task_id)
     if task.archived:
         raise RuleViolation(f"the evaluation of this task is archived; restore it first: {task.evaluation_id}")
     return Locked(task, tasks)

@@ -20,7 +20,7 @@ from assay.core.identity import Caller
 from assay.core.sheets import CONTRIBUTOR_KINDS
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
-from assay.services.annotation import assign_locked, lock_found, send_back
+from assay.services.annotation import assign_locked, lock, send_back
 from assay.services.contributor_answers import publish
 from assay.services.contributor_sheets import Sheets
 
@@ -68,9 +68,7 @@ class AnnotationBatches:
     async def _change(
         self, unit: UnitOfWork, caller: Caller, found: AnnotationTask, changes: TaskChanges, now: datetime
     ) -> AnnotationTask:
-        locked = await lock_found(unit, found)
-        if locked.task.archived:
-            raise RuleViolation(f"the evaluation of this task is archived; restore it first: {found.evaluation_id}")
+        locked = await lock(unit, caller, found.id)
         work = Work(caller.identity.id, now)
         wanted = changes.assigned_to
         if wanted is not None and not (locked.task.is_done and locked.task.assigned_to == wanted):

@@ -25,7 +25,17 @@ from assay.core.sheets import Sheet
 from assay.ports.annotation import AnnotationEvent, AnnotationFilter
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
-from assay.services.annotation import Locked, found_task, give_answer, give_verdict, keep_draft, lock, send_back
+from assay.services.annotation import (
+    AnnotationTasks,
+    ClaimRequest,
+    Locked,
+    found_task,
+    give_answer,
+    give_verdict,
+    keep_draft,
+    lock,
+    send_back,
+)
 from assay.services.contributor_sheets import Asking, Sheets
 
 UNSAID = frozenset({"assign", "skip"})
@@ -95,9 +105,10 @@ class GivenAnswers:
 class ContributorAnswers:
     """The use cases of what contributors are asked."""
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, tasks: AnnotationTasks) -> None:
         self._storage = storage
         self._clock = clock
+        self._tasks = tasks
         self._sheets = Sheets()
 
     async def view(self, caller: Caller, task_id: str) -> TaskView:
@@ -105,10 +116,9 @@ class ContributorAnswers:
         async with self._storage.read() as unit:
             return await self._view(unit, caller, await found_task(unit, caller, task_id))
 
-    async def view_of(self, caller: Caller, task: AnnotationTask) -> TaskView:
-        """The same of a task that was found before."""
-        async with self._storage.read() as unit:
-            return await self._view(unit, caller, task)
+    async def claim(self, caller: Caller, wanted: ClaimRequest) -> TaskView | None:
+        """The next task for the caller, as `AnnotationTasks.claim` gives it, with what it shows and asks."""
+        return await self._tasks.claim_with(caller, wanted, lambda unit, task: self._view(unit, caller, task))
 
     async def _view(self, unit: UnitOfWork, caller: Caller, task: AnnotationTask) -> TaskView:
         asking = await self._sheets.of(unit, task)

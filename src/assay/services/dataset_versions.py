@@ -133,22 +133,27 @@ class DatasetVersions:
                 return implied_version(await _bumped(work, dataset), dataset.current_version_num + 1)
             return await _snapshot(work, dataset, caller, at, (published_at or at) if published else None)
 
-    async def publish(self, caller: Caller, dataset_id: str) -> None:
+    async def publish(self, caller: Caller, dataset_id: str, *, force: bool = False) -> Sequence[str]:
         """Publish the working set: the newest snapshot if nothing changed since, else a new one. Changes nothing
-        when that is published already."""
+        when that is published already, nor, without `force`, while there are drafts that nobody has approved: returns
+        their ids then."""
         async with self._storage.write() as work:
             dataset = await writable_dataset(work, caller, dataset_id)
             if dataset.schema_type is None:
-                return
+                return ()
+            unapproved = () if force else await work.draft_test_cases.unapproved(dataset.id)
+            if unapproved:
+                return unapproved
             now = self._clock.now()
             newest = await work.dataset_versions.newest(dataset)
             if newest is None or newest.num != dataset.current_version_num:
                 await _snapshot(work, dataset, caller, now, now)
             elif newest.draft:
                 await work.dataset_versions.publish(replace(newest, draft=False, published_at=now))
+        return ()
 
     async def publish_version(self, caller: Caller, dataset_id: str, version_id: str) -> None:
-        """Publish one version. NotFound when the dataset has no such version."""
+        """Publish one version, whatever drafts there are. NotFound when the dataset has no such version."""
         async with self._storage.write() as work:
             dataset = await writable_dataset(work, caller, dataset_id)
             version = await _version(work, dataset, version_id)

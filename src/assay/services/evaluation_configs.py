@@ -1,7 +1,7 @@
 """Evaluation configs: which questions, and who answers them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import uuid_utils
@@ -13,6 +13,7 @@ from assay.core.paging import NumberedPage, Slice
 from assay.core.questions import QuestionSet
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
+from assay.services.application_tasks import ExpandedConfig
 from assay.services.catalogue import archive, find, find_to_use
 
 
@@ -76,6 +77,21 @@ class EvaluationConfigs:
             )
         )
 
+    async def add_hybrid(self, work: UnitOfWork, caller: Caller, config: EvaluationConfig) -> EvaluationConfig:
+        """Add a copy of a config in which both people and a judge answer."""
+        return await work.evaluation_configs.add(
+            replace(
+                config,
+                id=str(uuid_utils.uuid7()),
+                seq=0,
+                evaluation_type=EvaluationType.LLM_BENCHMARK,
+                created_at=self._clock.now(),
+                created_by=caller.identity,
+                auto_evaluation_model=config.auto_evaluation_model or self._judge_model,
+                archived_at=None,
+            )
+        )
+
     async def get(self, caller: Caller, config_id: str) -> EvaluationConfig:
         """One config in any of the caller's accounts, archived or not. Raises NotFound."""
         async with self._storage.read() as work:
@@ -91,3 +107,29 @@ class EvaluationConfigs:
         NotFound."""
         async with self._storage.write() as work:
             return await archive(work.evaluation_configs, EvaluationConfig, caller, config_id, self._clock.now())
+
+
+async def expanded_configs(
+    work: UnitOfWork, accounts: Sequence[str], config_ids: Sequence[str]
+) -> dict[str, ExpandedConfig]:
+    """Evaluation configs with their question sets and questions, by id; unknown ones are absent."""
+    configs = await work.evaluation_configs.get_many(accounts, config_ids)
+    sets = await work.question_sets.get_many(accounts, list({each.question_set_id for each in configs.values()}))
+    wanted = list({question_id for each in sets.values() for question_id in each.question_ids})
+    questions = await work.questions.get_many(accounts, wanted)
+    return {
+        config.id: ExpandedConfig(
+            config,
+            sets[config.question_set_id],
+            [questions[each] for each in sets[config.question_set_id].question_ids if each in questions],
+        )
+        for config in configs.values()
+        if config.question_set_id in sets
+    }
+
+
+async def expanded_config(work: UnitOfWork, account_id: str, config_id: str | None) -> ExpandedConfig | None:
+    """An evaluation config with its question set and questions; None when there is none."""
+    if config_id is None:
+        return None
+    return (await expanded_configs(work, [account_id], [config_id])).get(config_id)

@@ -505,6 +505,8 @@ async def _changeable(unit: UnitOfWork, caller: Caller, evaluation_id: str) -> E
     evaluation = await _found(unit, caller, evaluation_id, include_archived=True)
     _refuse_archived(evaluation)
     await refuse_begun(unit, evaluation)
+    if await unit.application_evaluations.is_labelled(evaluation.seq):
+        raise RuleViolation("this evaluation was made by version 4 of the API; change its config there")
     return evaluation
 
 

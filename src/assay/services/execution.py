@@ -16,12 +16,14 @@ from assay.core.identity import Identity
 from assay.core.locators import MissingValue
 from assay.core.model_calls import CallPolicy
 from assay.core.results import ErrorType, Outcome, Result, ResultStatus, TaskError
+from assay.core.test_case_results import CASE_COLUMNS
 from assay.ports.clock import Clock
 from assay.ports.engine import Chunk
 from assay.ports.storage import Storage, UnitOfWork
 from assay.registry.task_types import Services, TaskType
+from assay.services.labelling import Labelling
 from assay.services.model_calls import Budget, BudgetReached, ModelCalls
-from assay.services.planning import RunnableTask, compile_tasks
+from assay.services.planning import RunnableTask, compile_tasks, executed_aliases
 from assay.services.result_writer import ResultWriter
 
 log = structlog.get_logger()
@@ -38,7 +40,9 @@ REMEMBERED_EVALUATIONS = 64
 @dataclass(frozen=True, slots=True)
 class _Running:
     """An evaluation ready to run: its compiled tasks, each after those it waits for, their aliases, what they may
-    use, what is left of its budget, if it has one, and whether people answer some of its tasks."""
+    use, what is left of its budget, if it has one, and whether people answer some of its tasks. `source` is what was
+    compiled: an evaluation may get other tasks and columns. `labelled`: its items are counted by their labels, not by
+    their results."""
 
     id: str
     seq: int
@@ -50,6 +54,8 @@ class _Running:
     asks_people: bool
     tasks: tuple[RunnableTask, ...]
     aliases: tuple[str, ...]
+    source: tuple[Any, ...] = ()
+    labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class Execution:
         self._clock = clock
         self._chunk_sizes = chunk_sizes
         self._calls = calls
+        self._labelling = Labelling(storage, task_types, clock)
         self._compiled: dict[str, _Running] = {}
 
     async def plan(self, evaluation_id: str) -> list[Chunk]:
@@ -112,8 +119,11 @@ class Execution:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return []
+            labelled = await unit.application_evaluations.is_labelled(evaluation.seq)
             size = self._chunk_sizes.size(evaluation.progress.total)
-            bounds = await unit.items.bounds(evaluation.seq, size)
+            bounds = [] if labelled else await unit.items.bounds(evaluation.seq, size)
+        if labelled:
+            bounds = await self._labelled_bounds(evaluation)
         if evaluation.started_at is None:
             async with self._storage.write() as unit:
                 await unit.evaluations.set_status(
@@ -121,12 +131,19 @@ class Execution:
                 )
         return [Chunk(evaluation_id, number, first, last) for number, (first, last) in enumerate(bounds)]
 
+    async def _labelled_bounds(self, evaluation: Evaluation) -> Sequence[tuple[int, int]]:
+        """The bounds of the results that wait for the engine, which a builder's job makes first."""
+        await self._labelling.generate(evaluation)
+        async with self._storage.read() as unit:
+            waiting = await unit.test_case_results.count_waiting(evaluation.seq)
+            return await unit.test_case_results.waiting_bounds(evaluation.seq, self._chunk_sizes.size(waiting))
+
     async def run_chunk(self, chunk: Chunk) -> None:
         """Run what the chunk's items still lack. Returns when every result is durable."""
         found = await _patiently(lambda: self._read(chunk))
         if found is None:
             return
-        running, items = found
+        running, evaluation, items = found
         todo = [item for item in items if any(alias not in item.results for alias in running.aliases)]
         runs = [asyncio.ensure_future(self._run_item(running, item)) for item in todo]
         try:
@@ -135,7 +152,9 @@ class Execution:
             for run in runs:
                 run.cancel()
         await self._writer.flushed(running.seq)
-        if running.asks_people:
+        if running.labelled:
+            await _patiently(lambda: self._labelling.label(evaluation, chunk.first_seq, chunk.last_seq))
+        elif running.asks_people:
             await _patiently(lambda: self._make_ready(running, chunk))
         budget = running.budget
         if budget is not None and budget.reached:
@@ -154,14 +173,21 @@ class Execution:
                 only_if=EvaluationStatus.RUNNING,
             )
 
-    async def _read(self, chunk: Chunk) -> tuple[_Running, Sequence[Item]] | None:
-        """The chunk's items and their evaluation, ready; None when that is gone or no longer running."""
+    async def _read(self, chunk: Chunk) -> tuple[_Running, Evaluation, Sequence[Item]] | None:
+        """The chunk's items that may have something to do and their evaluation, ready; None when that is gone or no
+        longer running."""
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, chunk.evaluation_id, include_archived=True)
             if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
                 return None
-            running = await self._running(unit, evaluation)
-            return running, await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+            labelled = await unit.application_evaluations.is_labelled(evaluation.seq)
+            running = await self._running(unit, evaluation, labelled=labelled)
+            items = await unit.items.range(evaluation.seq, chunk.first_seq, chunk.last_seq)
+            if labelled:
+                results = await unit.test_case_results.waiting(evaluation, chunk.first_seq, chunk.last_seq)
+                waiting = {result.seq for result in results}
+                items = [item for item in items if item.seq in waiting]
+            return running, evaluation, items
 
     async def _make_ready(self, running: _Running, chunk: Chunk) -> None:
         """Let people begin with the chunk's items, whose results they may want to see."""
@@ -181,15 +207,15 @@ class Execution:
     async def _finish(self, evaluation_id: str, failure: str | None) -> None:
         async with self._storage.read() as unit:
             evaluation = await unit.evaluations.get(None, evaluation_id, include_archived=True)
+            labelled = evaluation is not None and await unit.application_evaluations.is_labelled(evaluation.seq)
         if evaluation is None or evaluation.status is not EvaluationStatus.RUNNING:
+            return
+        if labelled:
+            await self._labelling.finish(evaluation, failure)
             return
         if failure is None and evaluation.progress.pending > 0:
             return
-        aliases = tuple(
-            task.alias
-            for task in evaluation.tasks
-            if task.task_type not in self._task_types or self._task_types[task.task_type].executes
-        )
+        aliases = executed_aliases(evaluation, self._task_types)
         async with self._storage.write() as unit:
             await unit.evaluations.recount(evaluation.seq, aliases)
             counted = await unit.evaluations.get(None, evaluation_id, include_archived=True)
@@ -208,23 +234,33 @@ class Execution:
         async with self._storage.read() as unit:
             return [evaluation.id for evaluation in await unit.evaluations.list_running()]
 
-    async def _running(self, unit: UnitOfWork, evaluation: Evaluation) -> _Running:
+    async def _running(self, unit: UnitOfWork, evaluation: Evaluation, *, labelled: bool = False) -> _Running:
+        columns = tuple(dict.fromkeys((*evaluation.column_names, *(CASE_COLUMNS if labelled else ()))))
         found = self._compiled.get(evaluation.id)
-        if found is None:
+        if found is None or found.source != (evaluation.tasks, columns):
             policy = await unit.model_calls.policy(evaluation.seq)
             budget = None
             if policy.max_cost is not None:
                 budget = Budget(policy.max_cost, await unit.model_calls.spent(evaluation.seq))
-            if evaluation.id in self._compiled:  # another chunk was quicker, and a budget is shared
-                return self._compiled[evaluation.id]
-            found = self._compile(evaluation, policy, budget)
+            quicker = self._compiled.get(evaluation.id)
+            if quicker is not None and quicker.source == (evaluation.tasks, columns):
+                return quicker  # another chunk was quicker, and a budget is shared
+            found = self._compile(evaluation, columns, policy, budget, labelled=labelled)
             while len(self._compiled) >= REMEMBERED_EVALUATIONS:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[evaluation.id] = found
         return found
 
-    def _compile(self, evaluation: Evaluation, policy: CallPolicy, budget: Budget | None) -> _Running:
-        tasks = compile_tasks(evaluation.tasks, evaluation.column_names, self._task_types)
+    def _compile(
+        self,
+        evaluation: Evaluation,
+        columns: tuple[str, ...],
+        policy: CallPolicy,
+        budget: Budget | None,
+        *,
+        labelled: bool,
+    ) -> _Running:
+        tasks = compile_tasks(evaluation.tasks, columns, self._task_types)
         models = self._calls.within(evaluation.account_id, policy, budget)
         return _Running(
             evaluation.id,
@@ -237,6 +273,8 @@ class Execution:
             len(tasks) < len(evaluation.tasks),
             tasks,
             tuple(task.alias for task in tasks),
+            (evaluation.tasks, columns),
+            labelled,
         )
 
     async def _run_item(self, running: _Running, item: Item) -> None:
@@ -289,12 +327,16 @@ class Execution:
         try:
             return task.task_type.run(task.resolve(state.values), running.services)
         except MissingValue as missing:
+            skips = getattr(task.task_type, "skips_missing", None)
+            if skips is not None and skips(task.spec.configuration):
+                return Outcome(skipped=True)
             return Outcome.failed(ErrorType.MISSING_FIELD, str(missing))
         except Exception as error:
             return _unexpected(task, error)
 
     def _store(self, running: _Running, state: "_ItemState", results: Sequence[Result]) -> None:
-        self._writer.add(running.seq, results, aliases=running.aliases, finished=state.finished, failed=state.failed)
+        finished = state.finished and not running.labelled
+        self._writer.add(running.seq, results, aliases=running.aliases, finished=finished, failed=state.failed)
 
 
 class _ItemState:
@@ -354,7 +396,10 @@ class _ItemState:
         running = self.running
         place = SpanPlace(running.id, self._id, result.alias, running.account_id, running.created_by, running.now())
         detail = {**(result.detail or {}), "trace_id": place.trace_id}
-        return replace(result, detail=detail, spans=place_spans(outcome.spans, place))
+        spans = place_spans(outcome.spans, place)
+        if running.labelled:
+            spans = tuple(replace(span, application_interaction_id=place.trace_id) for span in spans)
+        return replace(result, detail=detail, spans=spans)
 
     def _result(self, alias: str, outcome: Outcome, value: Any, usage: Any) -> Result:
         return Result(

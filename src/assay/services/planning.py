@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay.core.errors import InvalidInput, Problem
+from assay.core.evaluations import Evaluation
 from assay.core.graph import Cycle, Node, dependencies, topological_order
 from assay.core.locators import Binding, MissingValue, UnknownColumn, bind, parse_locator
 from assay.core.tasks import TaskSpec
@@ -95,7 +96,7 @@ def compile_tasks(
         bound = _bind_task(spec, task_type, _Columns(visible, known, people), loc, problems)
         if bound is not None and task_type.executes:
             compiled[spec.alias] = (spec, *bound)
-        if not getattr(task_type, "judges", False):
+        if task_type.executes and not getattr(task_type, "judges", False):
             visible += [column for column in writes[spec.alias] if column not in visible]
     if problems:
         raise InvalidInput(problems)
@@ -149,6 +150,15 @@ def _bind_task(
     read = sorted(binding.columns.intersection(columns.people))
     problems.extend(Problem(loc, _PEOPLES.format(column), "waits_for_people", column) for column in read)
     return binding, fixed
+
+
+def executed_aliases(evaluation: Evaluation, task_types: Mapping[str, TaskType]) -> tuple[str, ...]:
+    """The aliases of the tasks that the engine runs: pending on an item without a result."""
+    return tuple(
+        task.alias
+        for task in evaluation.tasks
+        if task.task_type not in task_types or task_types[task.task_type].executes
+    )
 
 
 def _resolver(binding: Binding, fixed: dict[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

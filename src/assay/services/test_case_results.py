@@ -5,44 +5,34 @@ The counts and the status of the evaluation follow in the same transaction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 import uuid_utils
 
-from assay.core.application_evaluations import ApplicationEvaluation, ResultCounts, status_after
+from assay.core.application_evaluations import ApplicationEvaluation
 from assay.core.datasets import Dataset, DatasetItem
-from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
-from assay.core.evaluations import EvaluationStatus, Item
-from assay.core.identity import Caller, Identity
+from assay.core.errors import InvalidInput, NotFound, RuleViolation
+from assay.core.identity import Caller
 from assay.core.paging import NumberedPage, Slice
-from assay.core.questions import answer_problem, is_asked
-from assay.core.results import ResultStatus
-from assay.core.test_case_results import AuditStatus, Labels, LabelStatus, TestCaseResult, row_of
+from assay.core.results import Result, ResultStatus
+from assay.core.test_case_results import Computing, Labels, TestCaseResult, row_of
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
-from assay.services.application_evaluations import ExpandedConfig, expanded_configs, found_evaluation
-from assay.services.dataset_versions import found_dataset, version_at
-from assay.services.test_cases import case_data, extra_info_problems
+from assay.registry.task_types import TaskType
+from assay.services.application_evaluations import found_evaluation, runs_variant
+from assay.services.application_outputs import output_problems
+from assay.services.application_tasks import OUTPUT_ALIAS, ExpandedConfig
+from assay.services.dataset_versions import version_at
+from assay.services.evaluation_configs import expanded_config
+from assay.services.labelling import settle
+from assay.services.labels import LabelChanges, labelled_by
+from assay.services.planning import executed_aliases
+from assay.services.result_tasks import asks_people, follow, follow_new, queue_results
+from assay.services.result_views import NO_VIEWS, ResultViews, ShownResult, projected, with_cases, with_views
+from assay.services.resumption import Resumption
+from assay.services.test_cases import case_data
 
 Loc = tuple[str | int, ...]
-QUESTION_TASKS = ("contributor_evaluation.question", "auto_evaluation.question")
-
-
-@dataclass(frozen=True, slots=True)
-class LabelChanges:
-    """What a request says of a result's labels. `given` names the fields that it has, None among their values."""
-
-    status: LabelStatus | None = None
-    answers: Mapping[str, Any] | None = None
-    annotated_by_id: str | None = None
-    annotated_by_type: str | None = None
-    edited_by_type: str | None = None
-    audit_status: AuditStatus | None = None
-    audit_required: bool | None = None
-    audit_comment: str | None = None
-    seconds_spent: int | None = None
-    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +46,18 @@ class NewTestCaseResult:
     labels: LabelChanges = field(default_factory=LabelChanges)
 
 
-@dataclass(frozen=True, slots=True)
-class CustomMetric:
-    """A number that a metric task gave for a result."""
-
-    id: str
-    name: str
-    type: str
-    output: float
-
-
-@dataclass(frozen=True, slots=True)
-class ShownResult:
-    """A result with what its views may show."""
-
-    result: TestCaseResult
-    test_case: tuple[Dataset, DatasetItem] | None = None
-    custom_metrics: Sequence[CustomMetric] = ()
-
-
 class TestCaseResults:
     """The use cases of results of test cases."""
 
     __test__ = False
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(
+        self, storage: Storage, clock: Clock, task_types: Mapping[str, TaskType], resumption: Resumption
+    ) -> None:
         self._storage = storage
         self._clock = clock
+        self._task_types = task_types
+        self._resumption = resumption
 
     async def create(
         self, caller: Caller, evaluation_id: str, new: Sequence[NewTestCaseResult], *, batch: bool
@@ -97,6 +72,8 @@ class TestCaseResults:
             if not new:
                 return []
             config = await _config(work, found)
+            waits = bool(executed_aliases(found.evaluation, self._task_types))
+            computing = Computing.WAITING if waits else Computing.DONE
             made: list[TestCaseResult] = []
             rows: list[Mapping[str, Any]] = []
             sources = _Sources(work, found)
@@ -104,19 +81,31 @@ class TestCaseResults:
             for index, each in enumerate(new):
                 loc: Loc = ("body", index) if batch else ("body",)
                 dataset, case = await sources.case(each.test_case_id or "", each.dataset_version or "")
-                result = self._new_result(caller, found, dataset, each, loc)
+                result = self._new_result(caller, found, dataset, each, computing)
                 await sources.check_spec(result.spec_id)
                 _check_evaluation_data(result, loc)
-                labels = _labelled_by(caller, result.labels, each.labels, config, self._clock.now(), loc)
+                labels = labelled_by(caller, result.labels, each.labels, config, self._clock.now(), loc)
                 made.append(replace(result, labels=labels))
                 rows.append(row_of(case_data(dataset, case.data), result.evaluation_data))
             added = await work.test_case_results.add(found.evaluation, made, rows)
             await work.application_evaluations.link(found.evaluation, [each.dataset_id for each in made])
-            await _settle(work, found, [], made, rows)
+            if runs_variant(found.evaluation):
+                await work.results.add([_given_output(each) for each in added])
+            if asks_people(config):
+                await queue_results(work, found.evaluation, added, self._clock.now(), ready=True)
+                await follow_new(work, caller, found, added, self._clock.now())
+            await settle(work, found, [], made, rows)
+        if waits:
+            self._resumption.soon(evaluation_id)
         return added
 
     def _new_result(
-        self, caller: Caller, found: ApplicationEvaluation, dataset: Dataset, new: NewTestCaseResult, loc: Loc
+        self,
+        caller: Caller,
+        found: ApplicationEvaluation,
+        dataset: Dataset,
+        new: NewTestCaseResult,
+        computing: Computing,
     ) -> TestCaseResult:
         now = self._clock.now()
         assert new.spec_id is not None
@@ -138,9 +127,12 @@ class TestCaseResults:
             created_at=now,
             created_by=caller.identity,
             updated_at=now,
+            computing=computing,
         )
 
-    async def get(self, caller: Caller, evaluation_id: str, result_id: str, *, with_case: bool) -> ShownResult:
+    async def get(
+        self, caller: Caller, evaluation_id: str, result_id: str, views: ResultViews = NO_VIEWS
+    ) -> ShownResult:
         """One result. Raises NotFound."""
         async with self._storage.read() as work:
             found = await found_evaluation(work, caller, evaluation_id)
@@ -148,36 +140,35 @@ class TestCaseResults:
                 item = await work.items.get(found.evaluation.account_id, result_id, include_archived=True)
                 if item is None or item.evaluation_id != evaluation_id:
                     raise NotFound("test case result", result_id)
-                shown = [_projected(found, item)]
-            else:
-                shown = [ShownResult(await _result(work, found, result_id))]
-            return (await _with_cases(work, caller, shown) if with_case else shown)[0]
+                shown = projected(found, item)
+                return (await with_cases(work, caller, [shown]))[0] if views.cases else shown
+            result = await _result(work, found, result_id)
+            config = await _config(work, found) if views.annotations else None
+            return (await with_views(work, caller, found, [result], config, views))[0]
 
     async def list(
         self,
         caller: Caller,
         evaluation_id: str,
         page: NumberedPage,
+        views: ResultViews = NO_VIEWS,
         *,
         include_archived: bool = False,
-        with_cases: bool = False,
     ) -> Slice[ShownResult]:
         """A page of an evaluation's results, in the order of their making."""
         async with self._storage.read() as work:
             found = await found_evaluation(work, caller, evaluation_id)
             archived = include_archived or found.evaluation.archived_at is not None
-            return await _shown(work, caller, found, page, archived=archived, with_cases=with_cases)
+            return await _shown(work, caller, found, page, views, archived=archived)
 
     async def of_evaluations(
-        self, caller: Caller, found: Sequence[ApplicationEvaluation], page: NumberedPage
+        self, caller: Caller, found: Sequence[ApplicationEvaluation], page: NumberedPage, views: ResultViews
     ) -> dict[str, Sequence[ShownResult]]:
-        """The first results of each evaluation, with their test cases, by the evaluation's id."""
+        """The first results of each evaluation, by the evaluation's id."""
         async with self._storage.read() as work:
             return {
                 each.evaluation.id: (
-                    await _shown(
-                        work, caller, each, page, archived=each.evaluation.archived_at is not None, with_cases=True
-                    )
+                    await _shown(work, caller, each, page, views, archived=each.evaluation.archived_at is not None)
                 ).items
                 for each in found
             }
@@ -209,9 +200,10 @@ class TestCaseResults:
                 row = row_of(case_data(dataset, case.data), after.evaluation_data)
                 await work.application_evaluations.link(found.evaluation, [dataset.id])
             config = await _config(work, found)
-            after = replace(after, labels=_labelled_by(caller, before.labels, changes.labels, config, now, ("body",)))
+            after = replace(after, labels=labelled_by(caller, before.labels, changes.labels, config, now, ("body",)))
             await work.test_case_results.replace(before, after, row, now)
-            await _settle(work, found, [before], [after], [] if row is None else [row])
+            await follow(work, caller, found, before, after, now)
+            await settle(work, found, [before], [after], [] if row is None else [row])
         return after
 
     async def history(
@@ -313,9 +305,7 @@ async def _labelled(work: UnitOfWork, caller: Caller, evaluation_id: str) -> App
 
 async def _config(work: UnitOfWork, found: ApplicationEvaluation) -> ExpandedConfig | None:
     config_id = found.setup.configuration_id if found.setup else None
-    if config_id is None:
-        return None
-    return (await expanded_configs(work, [found.evaluation.account_id], [config_id])).get(config_id)
+    return await expanded_config(work, found.evaluation.account_id, config_id)
 
 
 async def _result(work: UnitOfWork, found: ApplicationEvaluation, result_id: str) -> TestCaseResult:
@@ -325,141 +315,16 @@ async def _result(work: UnitOfWork, found: ApplicationEvaluation, result_id: str
     return result
 
 
+def _given_output(result: TestCaseResult) -> Result:
+    """The output that came with a result, in the place of what its application would be asked for."""
+    value = result.evaluation_data.get("generation_output")
+    return Result(result.evaluation_seq, result.seq, OUTPUT_ALIAS, ResultStatus.PREFILLED, value)
+
+
 def _check_evaluation_data(result: TestCaseResult, loc: Loc) -> None:
-    flexible = result.schema_type == "FLEXIBLE"
-    place: Loc = (*loc, "test_case_evaluation_data")
-    problems = list(
-        extra_info_problems(result.evaluation_data.get("generation_extra_info"), (*place, "generation_extra_info"))
-    )
-    output = result.evaluation_data.get("generation_output")
-    if not isinstance(output, (str, dict) if flexible else str):
-        words = "text or an object" if flexible else "text, for the dataset is of the type GENERATION"
-        problems.append(Problem((*place, "generation_output"), f"must be {words}", "type", output))
+    problems = output_problems(result.evaluation_data, result.schema_type, (*loc, "test_case_evaluation_data"))
     if problems:
         raise InvalidInput(problems)
-
-
-def _labelled_by(
-    caller: Caller, before: Labels, changes: LabelChanges, config: ExpandedConfig | None, at: datetime, loc: Loc
-) -> Labels:
-    """The labels after a change."""
-    given = changes.given
-    values: dict[str, Any] = {
-        name: getattr(changes, name)
-        for name in ("answers", "audit_required", "audit_comment", "seconds_spent", "audit_status")
-        if name in given and not (name == "audit_status" and changes.audit_status is None)
-    }
-    labels = replace(before, **values)
-    answered = changes.answers is not None
-    if answered:
-        problems = _answer_problems(config, labels.answers or {}, (*loc, "result"))
-        if problems:
-            raise InvalidInput(problems)
-        if _flags(config, labels.answers or {}) and "audit_required" not in given:
-            labels = replace(labels, audit_required=True)
-    status = changes.status or (LabelStatus.COMPLETED if answered else labels.status)
-    if answered and status is not LabelStatus.PENDING:
-        status = LabelStatus.COMPLETED
-    elif "answers" in given and not answered and changes.status is None:
-        status = LabelStatus.PENDING
-    if status is LabelStatus.COMPLETED and (changes.status or answered):
-        missing = _unanswered(config, labels.answers or {}, (*loc, "result"))
-        if missing:
-            raise InvalidInput(missing)
-    completed_at = labels.completed_at if before.status is LabelStatus.COMPLETED else at
-    labels = replace(labels, status=status, completed_at=completed_at if status is LabelStatus.COMPLETED else None)
-    return _signed(caller, before, labels, changes, answered=answered)
-
-
-def _signed(caller: Caller, before: Labels, labels: Labels, changes: LabelChanges, *, answered: bool) -> Labels:
-    """Who annotated, and who edited what somebody else had annotated."""
-    annotator = before.annotated_by
-    if changes.annotated_by_id is not None:
-        kind: Any = changes.annotated_by_type or "user"
-        annotator = Identity(changes.annotated_by_id, kind)
-    elif annotator is None and answered and labels.status is LabelStatus.COMPLETED:
-        annotator = caller.identity
-    by_another = answered and before.annotated_by is not None and before.annotated_by != caller.identity
-    fixed = changes.audit_status is AuditStatus.FIXED
-    editor = caller.identity if by_another or fixed else before.edited_by
-    return replace(labels, annotated_by=annotator, edited_by=editor)
-
-
-def _answer_problems(config: ExpandedConfig | None, answers: Mapping[str, Any], loc: Loc) -> list[Problem]:
-    """What is wrong with answers; without a config there are no questions to check them against."""
-    problems = []
-    questions = {question.id: question for question in config.questions} if config else None
-    for question_id, answer in answers.items():
-        place = (*loc, question_id)
-        if not _is_answer(answer):
-            problems.append(Problem(place, "must be text, a number, true or false, or a list of those", "type"))
-        elif questions is not None and question_id not in questions:
-            problems.append(Problem(place, "the question set has no such question", "unknown_question", question_id))
-        elif questions is not None and (fault := answer_problem(questions[question_id], answer)):
-            problems.append(Problem(place, fault, "answer", answer))
-        elif questions is not None and not is_asked(questions[question_id], answers):
-            problems.append(Problem(place, "is not asked, given the other answers", "not_asked"))
-    return problems
-
-
-def _is_answer(answer: Any) -> bool:
-    plain = (str, bool, int, float)
-    return isinstance(answer, plain) or (isinstance(answer, list) and all(isinstance(each, plain) for each in answer))
-
-
-def _unanswered(config: ExpandedConfig | None, answers: Mapping[str, Any], loc: Loc) -> list[Problem]:
-    if config is None:
-        return []
-    return [
-        Problem((*loc, question.id), "is required; send label_status PENDING to save a draft", "missing")
-        for question in config.questions
-        if config.question_set.requires(question) and question.id not in answers and is_asked(question, answers)
-    ]
-
-
-def _flags(config: ExpandedConfig | None, answers: Mapping[str, Any]) -> bool:
-    """Whether an answer is a choice that asks for a review."""
-    for question in config.questions if config else ():
-        if question.id in answers:
-            answer = answers[question.id]
-            chosen = answer if isinstance(answer, list) else [answer]
-            if any(choice.audit_required and choice.value in chosen for choice in question.choices or ()):
-                return True
-    return False
-
-
-async def _settle(
-    work: UnitOfWork,
-    found: ApplicationEvaluation,
-    before: Sequence[TestCaseResult],
-    after: Sequence[TestCaseResult],
-    rows: Sequence[Mapping[str, Any]],
-) -> None:
-    """Write the counts and the status that results give, from what they were before and are now."""
-    evaluation, setup = found.evaluation, found.setup
-    assert setup is not None
-    progress = evaluation.progress
-
-    def gained(status: LabelStatus) -> int:
-        return sum(each.labels.status is status for each in after) - sum(
-            each.labels.status is status for each in before
-        )
-
-    counts = ResultCounts(
-        progress.total + len(after) - len(before),
-        progress.successful + gained(LabelStatus.COMPLETED),
-        progress.failed + gained(LabelStatus.FAILED),
-    )
-    status = status_after(counts, setup.kind)
-    finished_at = None
-    if status is EvaluationStatus.COMPLETED:
-        finished_at = await work.test_case_results.last_completed(evaluation.seq)
-    columns = dict.fromkeys(evaluation.column_names)
-    for row in rows:
-        columns.update(dict.fromkeys(row))
-    await work.application_evaluations.settle(
-        replace(evaluation, column_names=tuple(columns)), counts, status, finished_at
-    )
 
 
 async def _shown(
@@ -467,81 +332,15 @@ async def _shown(
     caller: Caller,
     found: ApplicationEvaluation,
     page: NumberedPage,
+    views: ResultViews,
     *,
     archived: bool,
-    with_cases: bool,
 ) -> Slice[ShownResult]:
     results = work.test_case_results
     if found.setup is None:
         items = await results.list_items(found.evaluation, page, include_archived=archived)
-        shown, total = [_projected(found, item) for item in items.items], items.total
-    else:
-        listed = await results.list(found.evaluation, page, include_archived=archived)
-        shown, total = [ShownResult(result) for result in listed.items], listed.total
-    return Slice(await _with_cases(work, caller, shown) if with_cases else shown, total)
-
-
-async def _with_cases(work: UnitOfWork, caller: Caller, shown: Sequence[ShownResult]) -> list[ShownResult]:
-    """The results with their test cases as of the versions that they are of."""
-    wanted: dict[int, list[str]] = {}
-    for each in shown:
-        if each.test_case is None:
-            wanted.setdefault(int(each.result.dataset_version), []).append(each.result.test_case_id)
-    cases = {num: await work.test_cases.get_many(ids, num) for num, ids in wanted.items()}
-    datasets: dict[str, Dataset] = {}
-    filled = []
-    for each in shown:
-        case = cases.get(int(each.result.dataset_version), {}).get(each.result.test_case_id)
-        if each.test_case is None and case is not None:
-            if case.dataset_id not in datasets:
-                datasets[case.dataset_id] = await found_dataset(work, caller, case.dataset_id)
-            filled.append(replace(each, test_case=(datasets[case.dataset_id], case)))
-        else:
-            filled.append(each)
-    return filled
-
-
-def _projected(found: ApplicationEvaluation, item: Item) -> ShownResult:
-    """An item of an evaluation that version 5 made, as a result: its tasks' values are the output."""
-    evaluation = found.evaluation
-    tasks = {task.alias: task for task in evaluation.tasks}
-    metrics = {alias for alias, task in tasks.items() if task.task_type == "metric"}
-    questions = {alias for alias, task in tasks.items() if task.task_type in QUESTION_TASKS}
-    values = {
-        alias: result.value
-        for alias, result in item.results.items()
-        if result.status in (ResultStatus.COMPLETED, ResultStatus.PREFILLED)
-    }
-    failed = any(result.status is ResultStatus.ERRORED for result in item.results.values())
-    done = all(alias in item.results for alias in tasks)
-    status = LabelStatus.FAILED if failed else LabelStatus.COMPLETED if done else LabelStatus.PENDING
-    dataset_id = evaluation.datasets[0].id if evaluation.datasets and item.dataset_item_id else ""
-    answers = {alias: value for alias, value in values.items() if alias in questions and _is_answer(value)}
-    result = TestCaseResult(
-        id=item.id,
-        seq=item.seq,
-        account_id=evaluation.account_id,
-        evaluation_id=evaluation.id,
-        evaluation_seq=evaluation.seq,
-        spec_id=found.spec_id,
-        dataset_id=dataset_id,
-        dataset_version=str(item.dataset_item_version_num or 0),
-        test_case_id=item.dataset_item_id or item.id,
-        schema_type="FLEXIBLE",
-        evaluation_data={"generation_output": {k: v for k, v in values.items() if k not in metrics | questions}},
-        labels=Labels(
-            status=status,
-            answers=answers or None,
-            completed_at=evaluation.finished_at if status is LabelStatus.COMPLETED else None,
-        ),
-        created_at=item.created_at,
-        created_by=item.created_by,
-        updated_at=evaluation.updated_at,
-        archived_at=item.archived_at,
-    )
-    shown = [
-        CustomMetric(f"{item.id}:{alias}", alias, str(tasks[alias].configuration.get("type")), float(value))
-        for alias, value in values.items()
-        if alias in metrics and isinstance(value, int | float)
-    ]
-    return ShownResult(result, None, shown)
+        shown = [projected(found, item) for item in items.items]
+        return Slice(await with_cases(work, caller, shown) if views.cases else shown, items.total)
+    listed = await results.list(found.evaluation, page, include_archived=archived)
+    config = await _config(work, found) if views.annotations else None
+    return Slice(await with_views(work, caller, found, listed.items, config, views), listed.total)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from assay.core.model_calls import ModelCall
+from assay.core.questions import is_asked
 from assay.core.results import Outcome
 from assay.judging.asking import OWN_ARGUMENTS, Inquiry, ask
 from assay.judging.prompts import DATA_RULE, ROLE, marked, placeholders, system_message
@@ -28,6 +29,17 @@ class QuestionConfiguration(BaseModel):
     system_prompt: Annotated[
         str | None, Field(description="Put before what Assay tells the judge; may hold `{{item.<column>}}` too.")
     ] = None
+    optional: Annotated[
+        list[str],
+        Field(description="Locators in the prompts that an item may lack: nothing stands in their places then."),
+    ] = []
+    answers: Annotated[
+        dict[str, str],
+        Field(
+            description="Locators of the answers to other questions, by question id. An item is skipped where none of"
+            " the question's conditions holds for them."
+        ),
+    ] = {}
     inference_args: Annotated[
         dict[str, Any] | None, Field(description="Further members of the chat request, such as `temperature`.")
     ] = None
@@ -38,7 +50,8 @@ class TaskType:
 
     Categorical: the value of the choice (its text, for questions made by version 5), a list of them when it takes
     several. Rating: a whole number from 1. Number: a number within its bounds. Free text: a text within its
-    lengths. Form: an object valid by its schema. Timestamp: seconds, or a list of them. Errors: `invalid_output`
+    lengths. Form: an object valid by its schema. Timestamp: seconds, or a list of them. Skipped where the question is
+    not asked, given the `answers` to others. Errors: `invalid_output`
     for an answer that is none of these, after one attempt at repair; its text is kept in the result's detail.
     """
 
@@ -63,12 +76,15 @@ class TaskType:
     def readings(
         self, configuration: Mapping[str, Any], columns: Sequence[str], known: Collection[str]
     ) -> Sequence[Reading]:
-        """What the prompts point at."""
-        return [
-            Reading(locator, locator, (name,))
+        """What the prompts point at, and the answers that decide whether the question is asked."""
+        optional = frozenset(configuration.get("optional") or ())
+        shown = [
+            Reading(locator, locator, (name,), required=locator not in optional)
             for name in ("system_prompt", "prompt")
             for locator in placeholders(configuration.get(name) or "", known)
         ]
+        answers = configuration.get("answers") or {}
+        return [*shown, *(Reading(each, each, ("answers",), required=False) for each in answers.values())]
 
     def references(self, configuration: Mapping[str, Any]) -> Sequence[Reference]:
         """The question."""
@@ -102,13 +118,19 @@ class TaskType:
 
     async def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """One answer, or why there is none."""
+        question, _ = question_reader(configuration["question"])
+        item, located = configuration["item"], configuration.get("answers") or {}
+        answers = {name: item[locator] for name, locator in located.items() if item.get(locator) is not None}
+        if located and not is_asked(question, answers):
+            return Outcome(skipped=True)
         return await ask(services.models, _inquiry(configuration))
 
 
 def _inquiry(configuration: Mapping[str, Any]) -> Inquiry:
     question, reader = question_reader(configuration["question"])
     prompts = (configuration.get("system_prompt") or "", configuration["prompt"])
-    (system, shown), mark = marked(prompts, configuration["item"])
+    missing = dict.fromkeys(configuration.get("optional") or (), "")
+    (system, shown), mark = marked(prompts, {**missing, **configuration["item"]})
     messages = (
         system_message(system, ROLE, DATA_RULE.format(mark=mark)),
         {"role": "user", "content": f"{shown}\n\nQuestion: {question.prompt}\n\n{reader.instruction}"},

@@ -51,7 +51,7 @@ class ContributorQuestionConfiguration(BaseModel):
     prefill_from: str | None = Field(
         default=None, description="A column of the rows whose value is the answer until somebody gives one."
     )
-    rubric_id: str | None = Field(default=None, description="The rubric to answer by.")
+    rubric_id: str | None = Field(default=None, description="The rubric to answer by; people see it.")
     overlap: int = Field(default=1, ge=1, le=MOST_ANSWERS, description="How many people answer about each item.")
     audit_levels: int = Field(
         default=0, ge=0, le=HIGHEST_LEVEL, description="How many times each answer is looked at by somebody else."
@@ -87,18 +87,16 @@ class TaskType:
         return found
 
     def references(self, configuration: Mapping[str, Any]) -> Sequence[Reference]:
-        """The question, which is asked as it is when the evaluation is made."""
-        return [Reference("question", configuration["question_id"], "question", ("question_id",))]
+        """The question, and the rubric if there is one, which are as they were when the evaluation was made."""
+        question = Reference("question", configuration["question_id"], "question", ("question_id",))
+        rubric_id = configuration.get("rubric_id")
+        return [question] if rubric_id is None else [question, Reference("rubric", rubric_id, "rubric", ("rubric_id",))]
 
     def check(self, configuration: Mapping[str, Any], services: Services) -> Sequence[ConfigurationProblem]:
-        """Whether the layout shows anything, and that no rubric is asked for."""
-        problems = []
-        if not any(_components(configuration["layout"], ("layout",))):
-            problems.append(ConfigurationProblem(("layout",), "shows nothing: it needs a component with `data`"))
-        if configuration.get("rubric_id") is not None:
-            message = "answering by a rubric is not in this version of Assay; leave rubric_id out"
-            problems.append(ConfigurationProblem(("rubric_id",), message))
-        return problems
+        """Whether the layout shows anything."""
+        if any(_components(configuration["layout"], ("layout",))):
+            return ()
+        return [ConfigurationProblem(("layout",), "shows nothing: it needs a component with `data`")]
 
     def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """Never called: people are no engine."""

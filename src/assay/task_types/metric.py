@@ -1,7 +1,7 @@
 """The `metric` task: a formula's score of a candidate text against a reference text."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -16,6 +16,14 @@ class MetricConfiguration(BaseModel):
     type: str = Field(min_length=1, description="The metric's name, such as `rougeL`.")
     candidate: str = Field(description="A locator (`item.<column>`) of the text that is scored.")
     reference: str = Field(description="A locator (`item.<column>`) of the text that it is scored against.")
+    missing: Literal["error", "skip"] = Field(
+        default="error",
+        description="What an item without one of the two values gets: an error, or (`skip`) no score at all.",
+    )
+    structured: Literal["error", "json"] = Field(
+        default="error",
+        description="What a list or an object gives: an error, or (`json`) the score of its JSON text.",
+    )
 
 
 class TaskType:
@@ -23,7 +31,8 @@ class TaskType:
 
     The result is a finite number in the metric's range; see the metric's own description. Numbers and booleans
     are scored by their JSON text. Errors: `missing_field` when either value is null; `invalid_input` when it
-    is a list or an object, or when the metric cannot score the texts (too long).
+    is a list or an object, or when the metric cannot score the texts (too long). `missing` and `structured` say
+    otherwise.
     """
 
     name: ClassVar[str] = "metric"
@@ -52,12 +61,18 @@ class TaskType:
         known = ", ".join(services.metrics)
         return [ConfigurationProblem(("type",), f"there is no metric {metric!r}; there are: {known}")]
 
+    def skips_missing(self, configuration: Mapping[str, Any]) -> bool:
+        """Whether an item without a value is skipped."""
+        return configuration.get("missing") == "skip"
+
     def run(self, configuration: Mapping[str, Any], services: Services) -> Outcome:
         """The score of one item. Returns at once."""
         candidate, reference = configuration["candidate"], configuration["reference"]
         if not (type(candidate) is str and type(reference) is str):
+            if self.skips_missing(configuration) and (candidate is None or reference is None):
+                return Outcome(skipped=True)
             for side in ("candidate", "reference"):
-                problem = _problem(side, configuration[side])
+                problem = _problem(side, configuration[side], as_json=configuration.get("structured") == "json")
                 if problem is not None:
                     return problem
             candidate, reference = render(candidate), render(reference)
@@ -67,11 +82,11 @@ class TaskType:
             return Outcome.failed(ErrorType.INVALID_INPUT, str(error))
 
 
-def _problem(side: str, value: Any) -> Outcome | None:
+def _problem(side: str, value: Any, *, as_json: bool) -> Outcome | None:
     """Why a value cannot be scored."""
     if value is None:
         return Outcome.failed(ErrorType.MISSING_FIELD, f"{side}: the value is null; a metric needs text")
-    if isinstance(value, str | bool | int | float):
+    if as_json or isinstance(value, str | bool | int | float):
         return None
     kind = "a list" if isinstance(value, Sequence) else "an object"
     return Outcome.failed(ErrorType.INVALID_INPUT, f"{side}: the value is {kind}; a metric needs text")

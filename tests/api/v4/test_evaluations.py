@@ -34,7 +34,9 @@ async def test_a_default_evaluation_is_pending_and_keeps_everything(stage):
         evaluation_config={"anything": [1, {"deep": None}]},
         annotation_config={**FLEXIBLE, "annotation_config_type": "flexible"},
         question_id_to_annotation_config={"q": FLEXIBLE},
-        metric_config={"components": [{"type": "rouge", "name": "r", "mappings": {"candidate": ["a", "b"]}}]},
+        metric_config={
+            "components": [{"type": "rouge", "name": "r", "mappings": {"candidate": ["test_case_data", "input"]}}]
+        },
         tags={"b": 1, "a": {"c": [None]}},
     )
     assert (created.status, created.total_test_case_result_count, created.completed_test_case_result_count) == (
@@ -48,7 +50,7 @@ async def test_a_default_evaluation_is_pending_and_keeps_everything(stage):
     assert found.annotation_config.components[0][0].data_loc == ["test_case_data", "input"]
     assert (found.annotation_config.direction, found.annotation_config.annotation_config_type) == ("col", "flexible")
     assert found.question_id_to_annotation_config["q"].components[0][0].label == "in"
-    assert found.metric_config.components[0].mappings == {"candidate": ["a", "b"]}
+    assert found.metric_config.components[0].mappings == {"candidate": ["test_case_data", "input"]}
     assert (found.evaluation_config_id, found.application_spec_id, found.completed_at) == (config.id, spec, None)
     raw = (await stage.raw.get(f"/v4/evaluations/{created.id}")).json()
     assert set(raw) == set(schemas.ApplicationEvaluation.model_fields)
@@ -68,14 +70,18 @@ async def test_null_absent_and_empty_tags_are_told_apart(stage):
 
 async def test_every_view_is_filled_and_absent_without_being_asked_for(stage):
     spec, (config, questions) = await stage.spec("app"), await stage.config()
-    variant, (dataset, _) = await stage.variant(spec), await stage.dataset()
+    variant, (dataset, cases) = await stage.variant(spec), await stage.dataset()
+    await stage.upload(variant, cases)
     created = await stage.evaluation(
         spec, application_variant_id=variant, evaluation_dataset_id=dataset, evaluation_config_id=config.id
     )
     found = await stage.client.evaluations.retrieve(created.id, view=FOUR_VIEWS)
     assert (found.application_spec.id, found.application_spec.name) == (spec, "app")
-    assert [(job.job_type, job.status) for job in found.async_jobs] == [("evaluation-builder", "Pending")]
-    assert "does not run applications" in found.async_jobs[0].status_reason
+    assert [(job.job_type, job.status) for job in found.async_jobs] == [
+        ("evaluation-builder", "Pending"),
+        ("evaluation-test-cases-result-gen", "Pending"),
+    ]
+    assert [job.parent_job_id for job in found.async_jobs] == [None, found.async_jobs[0].id]
     assert found.evaluation_config_expanded.id == config.id
     assert [each.id for each in found.evaluation_config_expanded.question_set.questions] == questions
     assert found.evaluation_config_expanded.question_set.questions[0].created_by_user_id
@@ -112,7 +118,8 @@ async def test_an_inline_config_is_made_with_the_evaluation_or_not_at_all(stage)
     config, _ = await stage.config()
     spec = await stage.spec()
     inline = {"account_id": ACCOUNT, "question_set_id": config.question_set_id, "evaluation_type": "human"}
-    (dataset, _), variant = await stage.dataset(), await stage.variant(spec)
+    (dataset, cases), variant = await stage.dataset(), await stage.variant(spec)
+    await stage.upload(variant, cases)
     builder = {"application_variant_id": variant, "evaluation_dataset_id": dataset}
     created = await stage.evaluation(spec, inline_evaluation_config=inline, **builder)
     assert created.evaluation_config_id not in (None, config.id)
@@ -127,14 +134,15 @@ async def test_an_inline_config_is_made_with_the_evaluation_or_not_at_all(stage)
 
 async def test_the_type_is_builder_exactly_when_dataset_and_variant_are_named(stage):
     spec = await stage.spec()
-    (dataset, _), variant = await stage.dataset(), await stage.variant(spec)
+    (dataset, cases), variant = await stage.dataset(), await stage.variant(spec)
+    await stage.upload(variant, cases)
 
     async def jobs(**more):
         made = await stage.evaluation(spec, **more)
         return len((await stage.client.evaluations.retrieve(made.id, view=["AsyncJobs"])).async_jobs)
 
     both = {"application_variant_id": variant, "evaluation_dataset_id": dataset}
-    assert await jobs(**both) == 1
+    assert await jobs(**both) == 2
     assert await jobs(**both, type="default") == 0
     assert await jobs(application_variant_id=variant) == 0
     assert await jobs(evaluation_dataset_id=dataset) == 0
@@ -146,6 +154,7 @@ async def test_a_builder_needs_a_published_version(stage):
     spec = await stage.spec()
     variant = await stage.variant(spec)
     dataset = await stage.client.evaluation_datasets.create(account_id=ACCOUNT, name="d", schema_type="FLEXIBLE")
+    case = await stage.client.evaluation_datasets.test_cases.create(dataset.id, test_case_data={"input": "q"})
     both = {"application_variant_id": variant, "evaluation_dataset_id": dataset.id}
     with pytest.raises(BadRequestError, match="publish"):
         await stage.evaluation(spec, **both)
@@ -153,6 +162,9 @@ async def test_a_builder_needs_a_published_version(stage):
     with pytest.raises(BadRequestError, match="publish"):
         await stage.evaluation(spec, **both, evaluation_dataset_version=1)
     await stage.client.evaluation_datasets.publish(dataset.id)
+    with pytest.raises(BadRequestError, match="has no outputs"):
+        await stage.evaluation(spec, **both)
+    await stage.upload(variant, [case.id])
     assert (await stage.evaluation(spec, **both, evaluation_dataset_version=1)).status == "PENDING"
     with pytest.raises(NotFoundError):
         await stage.evaluation(spec, **both, evaluation_dataset_version=2)
@@ -247,8 +259,9 @@ async def test_lists_are_by_spec_and_account_and_hide_archived_ones(stage):
 
 async def test_every_sort_key_works_in_both_directions(stage):
     one, two = await stage.spec("B"), await stage.spec("A")
-    (config, _), (dataset, _) = await stage.config(), await stage.dataset()
+    (config, _), (dataset, cases) = await stage.config(), await stage.dataset()
     variant = await stage.variant(one)
+    await stage.upload(variant, cases)
     await stage.evaluation(one, name="a", tags={"k": 2}, evaluation_config={"x": 1}, evaluation_config_id=config.id)
     await stage.evaluation(
         one,
@@ -323,8 +336,11 @@ async def test_only_an_evaluation_with_a_fitting_config_can_become_hybrid(stage)
     ids = {each: (await stage.evaluation(spec, evaluation_config_id=each)).id for each in (human.id, hybrid.id)}
     same = await stage.client.evaluations.update(ids[hybrid.id], evaluation_type="llm_benchmark")
     assert same.evaluation_config_id == hybrid.id
-    answer = await stage.raw.patch(f"/v4/evaluations/{ids[human.id]}", json={"evaluation_type": "llm_benchmark"})
-    assert answer.status_code == 501
+    changed = await stage.client.evaluations.update(ids[human.id], evaluation_type="llm_benchmark")
+    assert changed.evaluation_config_id not in (human.id, hybrid.id)
+    found = await stage.client.evaluations.retrieve(changed.id, view=["EvaluationConfig"])
+    assert found.evaluation_config_expanded.evaluation_type == "llm_benchmark"
+    assert found.evaluation_config_expanded.auto_evaluation_model == "gpt-4o"
     with pytest.raises(BadRequestError):
         await stage.client.evaluations.update((await stage.evaluation(spec)).id, evaluation_type="llm_benchmark")
 
@@ -366,8 +382,9 @@ async def test_sql_in_values_is_data(stage):
 
 
 async def test_an_evaluation_made_in_v4_is_there_in_v5(stage):
-    spec, (dataset, _) = await stage.spec(), await stage.dataset()
+    spec, (dataset, cases) = await stage.spec(), await stage.dataset()
     variant = await stage.variant(spec)
+    await stage.upload(variant, cases)
     created = await stage.evaluation(
         spec, tags={"k": 1}, description="d", application_variant_id=variant, evaluation_dataset_id=dataset
     )
@@ -412,7 +429,7 @@ async def test_version_5_says_that_what_waits_for_results_has_nothing_to_cancel(
     refused = await stage.raw.post(f"/v5/evaluations/{made.id}/cancel")
     assert (refused.status_code, "runs no tasks" in refused.json()["detail"]) == (400, True)
     changed = await stage.raw.patch(f"/v5/evaluations/{made.id}/tasks/nothing", json={"configuration": {}})
-    assert changed.status_code == 404
+    assert (changed.status_code, "version 4" in changed.json()["detail"]) == (400, True)
 
 
 async def test_either_version_archives_and_restores_for_both(stage):
@@ -429,15 +446,3 @@ async def test_updates_at_once_lose_nothing(stage):
     await asyncio.gather(*(stage.client.evaluations.update(made.id, **change) for change in changes))
     found = await stage.client.evaluations.retrieve(made.id)
     assert (found.description, found.tags, found.evaluation_config, found.name) == ("d", {"k": 1}, {"x": 1}, "n")
-
-
-async def test_jobs_and_metrics_of_later_issues_answer_501(stage):
-    made = await stage.evaluation()
-    for method, path in (
-        ("POST", f"/v4/evaluations/{made.id}/claim-task"),
-        ("GET", f"/v4/evaluations/{made.id}/evaluation-metrics"),
-        ("GET", "/v4/evaluation-datasets/x/generation-jobs"),
-        ("POST", "/v4/evaluation-datasets/x/autogenerated-draft-test-cases"),
-    ):
-        answer = await stage.raw.request(method, path)
-        assert (answer.status_code, answer.headers["x-should-retry"]) == (501, "false")

@@ -74,8 +74,8 @@ def test_an_account_fills_with_all_that_an_evaluation_needs(client: SGPClient) -
 def test_what_is_not_there_is_told_apart(client: SGPClient) -> None:
     with pytest.raises(NotFoundError):
         client.questions.retrieve("nobody's")
-    with pytest.raises(Exception, match="studio-projects") as left_out:
-        client.studio_projects.retrieve("nobody's")
+    with pytest.raises(Exception, match="themes") as left_out:
+        client.themes.retrieve("nobody's")
     assert getattr(left_out.value, "status_code", None) == 501
 
 

@@ -237,11 +237,17 @@ async def test_a_result_names_what_is_there(scene):
         await scene.results.retrieve(made, evaluation_id=other.id)
 
 
-async def test_views_are_there_when_asked_for_and_say_what_is_not_made_yet(scene):
+async def test_views_are_there_when_asked_for(scene):
     made = await scene.post()
     shown = await scene.results.retrieve(made.id, evaluation_id=scene.evaluation, view=ALL_VIEWS)
-    assert (shown.annotation_results, shown.audit_tasks, shown.custom_metrics) == ([], [], [])
-    assert (shown.metrics, shown.task, shown.application_test_case_output) == (None, None, None)
+    assert (shown.annotation_results, shown.custom_metrics) == ([], [])
+    assert (shown.metrics, shown.application_test_case_output) == (None, None)
+    assert (shown.task.task_type, shown.task.status, shown.task.assigned_to) == (
+        "EVALUATION_ANNOTATION",
+        "PENDING",
+        None,
+    )
+    assert [(each.task_type, each.status) for each in shown.audit_tasks] == [("EVALUATION_AUDIT", "NOT_READY")]
     assert (shown.test_case_version.id, shown.test_case_version.test_case_data.input) == (scene.cases[0], "q0")
     listed = await scene.results.list(scene.evaluation, view=ALL_VIEWS)
     assert listed.items[0].to_dict() == shown.to_dict()
@@ -301,6 +307,7 @@ async def test_a_builder_stays_pending_while_its_job_waits(tmp_path):
     async with a_stage(tmp_path) as stage:
         scene = await Scene(stage).build()
         variant = await stage.variant(scene.spec)
+        await stage.upload(variant, scene.cases)
         builder = await stage.evaluation(
             scene.spec, application_variant_id=variant, evaluation_dataset_id=scene.dataset
         )

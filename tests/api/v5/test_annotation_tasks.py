@@ -116,7 +116,6 @@ async def test_a_layout_that_points_at_nothing_is_refused_with_its_place(people)
         ({"overlap": 0}, "overlap"),
         ({"overlap": 101}, "overlap"),
         ({"audit_levels": 3}, "audit_levels"),
-        ({"rubric_id": "r"}, "rubric_id"),
         ({"prefill_from": "nothing"}, "prefill_from"),
         ({"layout": {"children": [{"data": "item.quality"}]}}, "data"),
     ],
@@ -166,6 +165,11 @@ async def test_nothing_that_runs_can_wait_for_people(people):
     metric["configuration"]["candidate"] = "item.quality"
     (problem, *_) = await _refused(people, contributor_task(question), metric)
     assert problem["type"] == "waits_for_people"
+    for content in ("item.quality", "Was it {{item.quality}}?"):
+        chat = {"model": "fake/m", "messages": [{"role": "user", "content": content}]}
+        task = {"task_type": "chat_completion", "configuration": chat}
+        (problem,) = await _refused(people, contributor_task(question), task)
+        assert problem["type"] == "waits_for_people"
 
 
 async def test_prefilled_answers_stand_until_somebody_answers(people):
@@ -563,6 +567,19 @@ async def test_a_contributor_tasks_configuration_can_be_replaced_until_people_be
     assert late.status_code == 400
 
 
+async def test_what_is_asked_anew_is_shown_anew(people):
+    created = await _asked(people, contributor_task(await people.asks()))
+    first = await people.claim("ann")
+    await people.act("ann", first, "release")
+    people.api.clock.tick()
+    settings = contributor_task(await people.asks(prompt="And now?"))["configuration"]
+    path = f"/v5/evaluations/{created['id']}/tasks/quality"
+    changed = await people.api.served.raw.patch(path, json={"configuration": settings})
+    assert changed.status_code == 200, changed.text
+    assert (await people.claim("ann"))["questions"][0]["question"]["prompt"] == "And now?"
+    assert (await people.act("ann", first, "release")).status_code == 404, "its task went with the old question"
+
+
 async def test_what_shows_a_models_output_waits_for_the_job(people):
     layout = {"children": [{"data": "item.exact_match"}]}
     created = await _asked(people, metric_task(), contributor_task(await people.asks(), layout=layout))
@@ -673,3 +690,20 @@ async def test_a_contributors_key_is_good_for_their_tasks_and_nothing_else(peopl
     ):
         reply = await people.send("con", method, path, json=body)
         assert reply.status_code == 403, (method, path, reply.text)
+
+
+async def test_people_see_the_rubric_that_they_answer_by(people):
+    raw = people.api.served.raw
+    body = {"title": "Good answers", "criteria": [{"title": "says why", "weight": 2}]}
+    rubric = (await raw.post("/v5/rubrics", json=body)).json()
+    task = contributor_task(await people.asks(), rubric_id=rubric["id"])
+    await _asked(people, task, rows=1)
+    await raw.patch(f"/v5/rubrics/{rubric['id']}", json={"title": "Renamed since"})
+    claimed = await people.claim("ann")
+    schemas.AnnotationTaskDetail.model_validate(claimed)
+    shown = claimed["questions"][0]["rubric"]
+    assert (shown["version"], shown["title"]) == (1, "Good answers")
+    assert [(each["title"], each["weight"]) for each in shown["criteria"]] == [("says why", 2)]
+    unknown = {"name": "n", "data": [{"answer": "a"}], "tasks": [contributor_task(await people.asks(), rubric_id="r")]}
+    reply = await raw.post("/v5/evaluations", json=unknown)
+    assert (reply.status_code, "tasks.0.configuration.rubric_id" in reply.json()["detail"]) == (400, True)

@@ -16,8 +16,8 @@ from assay.services.evaluations import Evaluations, NewEvaluation
 from assay.services.execution import ChunkSizes, Execution
 from assay.services.model_calls import CallLedger, ModelCalls, PriceTable
 from assay.services.result_writer import ResultWriter
-from tests.builders.evaluating import RecordingEngine, metric_task
-from tests.builders.stored import MovableClock, caller_of, sqlite_storage
+from tests.builders.evaluating import metric_task
+from tests.builders.stored import MovableClock, RecordingEngine, caller_of, sqlite_storage
 
 ANNA = caller_of("default")
 

@@ -43,12 +43,13 @@ def test_the_question_is_looked_up_when_the_evaluation_is_made() -> None:
     )
 
 
-def test_an_empty_layout_and_a_rubric_are_refused() -> None:
-    assert TASK.check(configured(), SERVICES) == []
-    assert [problem.loc for problem in TASK.check(configured(layout={"children": []}, rubric_id="r"), SERVICES)] == [
-        ("layout",),
-        ("rubric_id",),
-    ]
+def test_a_rubric_is_looked_up_too() -> None:
+    assert [each.kind for each in TASK.references(configured(rubric_id="r"))] == ["question", "rubric"]
+
+
+def test_an_empty_layout_is_refused() -> None:
+    assert list(TASK.check(configured(), SERVICES)) == []
+    assert [problem.loc for problem in TASK.check(configured(layout={"children": []}), SERVICES)] == [("layout",)]
 
 
 @pytest.mark.parametrize(

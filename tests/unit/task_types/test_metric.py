@@ -98,3 +98,16 @@ def test_all_three_fields_are_required(missing):
 def test_a_field_that_is_no_text_is_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         TASK.Configuration.model_validate({**configuration(), field: value})
+
+
+@pytest.mark.parametrize("side", ["candidate", "reference"])
+def test_an_item_without_a_value_may_be_skipped(side):
+    skipping = {**configuration(), "missing": "skip"}
+    outcome = TASK.run({**skipping, side: None}, SERVICES)
+    assert (outcome.skipped, outcome.value, outcome.error) == (True, None, None)
+    assert TASK.run(skipping, SERVICES).value == 1.0
+
+
+def test_lists_and_objects_may_be_scored_by_their_json_text():
+    as_json = {**configuration({"a": [1]}, '{"a":[1]}'), "structured": "json"}
+    assert TASK.run(as_json, SERVICES).value == 1.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Executable, Row, TextClause, text
 
 from assay.adapters.storage.codec import to_micros
 from assay.adapters.storage.session import Session
@@ -20,8 +20,7 @@ ATTEMPTS = 100
 
 _ALLOWED = (
     " AND (SELECT COUNT(*) FROM annotation_tasks o WHERE o.item_seq = t.item_seq AND o.queue_id = t.queue_id"
-    " AND o.assigned_to = :me AND o.seq <> t.seq AND (t.level = 0 OR o.level <> t.level)"
-    " AND (o.status <> 'NOT_READY' OR o.reserved = 1)) = 0"
+    " AND o.assigned_to = :me AND o.seq <> t.seq AND (t.level = 0 OR o.level <> t.level)) = 0"
     " AND (SELECT COUNT(*) FROM annotation_skips s WHERE s.task_seq = t.seq AND s.identity_id = :me) = 0"
 )
 """`core.annotation.may_work`, and that the caller has not skipped it. Counts, not NOT EXISTS: no database makes
@@ -43,11 +42,13 @@ def _taken(place: int, holder: str, lease: str, extra: str = "") -> str:
     return f"SELECT * FROM ({query}) AS found_{place}"  # noqa: S608
 
 
+# COALESCE keeps databases from the index of all that is taken, where reserved tasks may lie by the thousand: what is
+# leased is found by its time, among as many as there are people at work.
 _TAKEN = " UNION ALL ".join(
     [
-        _taken(_HELD, "t.assigned_to = :me", "t.lease_until > :now"),
+        _taken(_HELD, "COALESCE(t.assigned_to, '') = :me", "t.lease_until > :now"),
         _taken(_MINE, "t.assigned_to = :me", "(t.lease_until IS NULL OR t.lease_until <= :now)"),
-        _taken(_LAPSED, "t.assigned_to <> :me AND t.reserved = 0", "t.lease_until <= :now", _ALLOWED),
+        _taken(_LAPSED, "COALESCE(t.assigned_to, '') <> :me AND t.reserved = 0", "t.lease_until <= :now", _ALLOWED),
     ]
 )
 _FREE_ONE = (
@@ -56,12 +57,6 @@ _FREE_ONE = (
     + _ALLOWED
     + _BEST
 )
-_TAKE = text(
-    "UPDATE annotation_tasks SET assigned_to = :me, lease_until = :until, updated_at = :now"
-    " WHERE seq = :seq AND open = 1"
-    " AND (assigned_to IS NULL OR assigned_to = :me OR (reserved = 0 AND lease_until <= :now))"
-)
-
 _QUEUE = "t.account_id = :account AND t.queue_id = :queue"
 _EVALUATION = "t.evaluation_seq = :evaluation"
 _EVALUATION_QUEUE = "t.evaluation_seq = :evaluation AND t.queue_id = :queue"
@@ -79,8 +74,8 @@ class _Candidate:
         return (self.place != _HELD, -self.priority, self.seq)
 
 
-async def claim_seq(session: Session, claiming: Claiming) -> int | None:
-    """The sequence number of a task that is now the claimant's; None when there is none for them."""
+async def claim_row(session: Session, claiming: Claiming, take: Executable) -> Row[Any] | None:
+    """What `take` returns of a task that is now the claimant's; None when there is none for them."""
     await session.one_at_a_time(f"claim {claiming.account_id} {claiming.identity_id}")
     parameters = {
         "account": claiming.account_id,
@@ -90,15 +85,16 @@ async def claim_seq(session: Session, claiming: Claiming) -> int | None:
         "evaluation": claiming.evaluation_seq,
         "passing": claiming.passing or "",
         "now": to_micros(claiming.at),
-        "until": to_micros(claiming.lease_until),
     }
     for _ in range(ATTEMPTS):
         best = min(await _candidates(session, claiming, parameters), key=lambda each: each.rank, default=None)
         if best is None:
             return None
-        taken = await session.run(_TAKE, {**parameters, "seq": best.seq})
-        if taken.rowcount:
-            return best.seq
+        changes = {"holder": claiming.identity_id, "until": claiming.lease_until, "at": claiming.at, "at_seq": best.seq}
+        taken = await session.rows(take, changes)
+        if taken:
+            found: Row[Any] = taken[0]
+            return found
     return None
 
 

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Row, Select, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 
-from assay.adapters.storage.annotation_claims import claim_seq
+from assay.adapters.storage.annotation_claims import claim_row
 from assay.adapters.storage.annotation_tables import annotation_events, annotation_skips, annotation_tasks
 from assay.adapters.storage.codec import to_micros
 from assay.adapters.storage.paging import Listing, page_rows
 from assay.adapters.storage.session import Session, in_lists, slices
-from assay.adapters.storage.tables import evaluations, items
+from assay.adapters.storage.tables import Moment, evaluations, items
 from assay.core.annotation import OPEN, AnnotationKind, AnnotationStatus, AnnotationTask, Queueing
 from assay.core.identity import Identity
 from assay.core.paging import Page, PageRequest
@@ -31,9 +31,45 @@ _SHOWN: Select[Any] = select(
 ).select_from(_JOINED)
 # What every claim and answer needs is made once: putting a statement together costs more than running it.
 _BY_ID = _SHOWN.where(_task.id == bindparam("id"), _task.account_id.in_(bindparam("accounts", expanding=True)))
-_BY_SEQ = _SHOWN.where(_task.seq == bindparam("seq"))
 _OF_ITEM = _SHOWN.where(_task.item_seq == bindparam("item"), _task.queue_id == bindparam("queue")).order_by(_task.seq)
 _OF_ITEM_LOCKED = _OF_ITEM.with_for_update(of=annotation_tasks)
+_asked_for = annotation_tasks.alias("asked_for")
+_WITH_ID = (
+    _SHOWN.where(
+        tuple_(_task.item_seq, _task.queue_id).in_(
+            select(_asked_for.c.item_seq, _asked_for.c.queue_id).where(
+                _asked_for.c.id == bindparam("id"), _asked_for.c.account_id.in_(bindparam("accounts", expanding=True))
+            )
+        )
+    )
+    .order_by(_task.seq)
+    .with_for_update(of=annotation_tasks)
+)
+_at = bindparam("at", type_=Moment())
+_TAKE = (
+    update(annotation_tasks)
+    .where(
+        _task.seq == bindparam("at_seq"),
+        _task.open == 1,
+        or_(
+            _task.assigned_to.is_(None),
+            _task.assigned_to == bindparam("holder"),
+            and_(_task.reserved == 0, _task.lease_until <= _at),
+        ),
+    )
+    .values(assigned_to=bindparam("holder"), lease_until=bindparam("until", type_=Moment()), updated_at=_at)
+    .returning(
+        annotation_tasks,
+        *(
+            select(column).where(table.c.seq == of).scalar_subquery().label(name)
+            for table, column, of, name in (
+                (evaluations, evaluations.c.id, _task.evaluation_seq, "evaluation_id"),
+                (evaluations, evaluations.c.updated_at, _task.evaluation_seq, "evaluation_updated_at"),
+                (items, items.c.id, _task.item_seq, "item_id"),
+            )
+        ),
+    )
+)
 _CHANGEABLE = (
     "priority",
     "status",
@@ -99,6 +135,11 @@ class SqlAnnotationTasks:
         rows = await self._session.rows(statement, {"item": item_seq, "queue": queue_id})
         return [_to_task(row) for row in rows]
 
+    async def with_id(self, account_ids: Sequence[str], task_id: str) -> Sequence[AnnotationTask]:
+        """All tasks of the item and queue of the task with that id, locked in one order."""
+        rows = await self._session.rows(_WITH_ID, {"id": task_id, "accounts": list(account_ids)})
+        return [_to_task(row) for row in rows]
+
     async def of_items(self, evaluation_seq: int, item_seqs: Sequence[int]) -> Mapping[int, Sequence[AnnotationTask]]:
         """All tasks of each of the items, by item."""
         found: dict[int, list[AnnotationTask]] = {}
@@ -131,10 +172,8 @@ class SqlAnnotationTasks:
 
     async def claim(self, claiming: Claiming) -> AnnotationTask | None:
         """Take a task: it is the caller's until the lease ends. None when there is none for them."""
-        seq = await claim_seq(self._session, claiming)
-        if seq is None:
-            return None
-        return _to_task((await self._session.rows(_BY_SEQ, {"seq": seq}))[0])
+        row = await claim_row(self._session, claiming, _TAKE)
+        return None if row is None else _to_task(row)
 
     async def skip(self, task: AnnotationTask, identity_id: str) -> None:
         """Never give this task to somebody again."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, insert, literal, select, union_all, update
 
+from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.catalogue_tables import application_specs, application_variants
 from assay.adapters.storage.changes import read_counts
 from assay.adapters.storage.dialects import by_code_point
@@ -26,9 +27,9 @@ from assay.core.application_evaluations import (
     ApplicationEvaluation,
     ApplicationSetup,
     EvaluationQuery,
-    ResultCounts,
+    Settlement,
 )
-from assay.core.evaluations import Evaluation, EvaluationStatus
+from assay.core.evaluations import Evaluation
 from assay.core.paging import Slice, SortKey
 from assay.core.selection import Selection, Sort
 
@@ -143,6 +144,11 @@ class SqlApplicationEvaluations:
             return None
         return (await self._with_setups([found]))[0]
 
+    async def is_labelled(self, evaluation_seq: int) -> bool:
+        """Whether the evaluation has a setup, so that its items are results with labels."""
+        statement = select(_setup.evaluation_seq).where(_setup.evaluation_seq == evaluation_seq)
+        return bool(await self._session.rows(statement))
+
     async def list(self, query: EvaluationQuery) -> Slice[ApplicationEvaluation]:
         """A part of the matching evaluations in the order asked for, and how many match."""
         selection = _selection(query)
@@ -232,18 +238,19 @@ class SqlApplicationEvaluations:
                 .values(**_columns(changed.setup))
             )
 
-    async def settle(
-        self, evaluation: Evaluation, counts: ResultCounts, status: EvaluationStatus, finished_at: datetime | None
-    ) -> None:
-        """Write the counts of results and what they mean for the status, and the columns of the rows."""
+    async def settle(self, evaluation: Evaluation, settlement: Settlement) -> None:
+        """Write what the results make of the evaluation, and the columns of the rows."""
+        counts = settlement.counts
         await self._evaluations.settle(
             evaluation.seq,
             {
                 "item_total": counts.total,
                 "item_successful": counts.completed,
                 "item_failed": counts.failed,
-                "status": str(status),
-                "finished_at": finished_at,
+                "status": str(settlement.status),
+                "status_reason": settlement.reason,
+                "finished_at": settlement.finished_at,
+                "has_job": settlement.has_job,
                 "column_names": list(evaluation.column_names),
             },
         )
@@ -294,6 +301,7 @@ class SqlApplicationEvaluations:
         for some in slices(list(owners)):
             of_items = update(items).where(items.c.evaluation_seq.in_(some), items.c.archived_at == before)
             await self._session.run(of_items.values(archived_at=after))
+        await SqlAnnotationTasks(self._session).set_archived(list(owners), archived=after is not None)
         await self._evaluations.archive_many(owners, after, at)
         return [identifier for identifier, _, _ in found]
 
@@ -346,6 +354,7 @@ def _columns(setup: ApplicationSetup) -> dict[str, Any]:
         "dataset_version": setup.dataset_version,
         "output_group_id": setup.output_group_id,
         "job_id": setup.job_id,
+        "generated_at": setup.generated_at,
     }
 
 
@@ -363,4 +372,5 @@ def _to_setup(row: Row[Any]) -> ApplicationSetup:
         dataset_version=row.dataset_version,
         output_group_id=row.output_group_id,
         job_id=row.job_id,
+        generated_at=row.generated_at,
     )

@@ -70,6 +70,17 @@ class SqlCatalogue(ABC, Generic[Entity]):
     def _within(self, account_ids: Sequence[str]) -> Select[Any]:
         return select(self.table).where(self.table.c.account_id.in_(account_ids))
 
+    def _shown(self) -> Select[Any]:
+        return select(self.table).where(self.table.c.archived_at.is_(None))
+
+    def _ordered(self, matches: Select[Any]) -> Select[Any]:
+        return matches.order_by(self.table.c.created_at.desc(), self.table.c.seq.desc())
+
+    async def _page(self, matches: Select[Any], page: NumberedPage) -> Slice[Entity]:
+        rows = await self._session.rows(self._ordered(matches).limit(page.limit).offset(page.offset))
+        counted = matches.with_only_columns(func.count(), maintain_column_froms=True)
+        return Slice(await self._entities(rows), (await self._session.rows(counted))[0][0])
+
     async def get(self, account_ids: Sequence[str], entity_id: str) -> Entity | None:
         """The thing with that id in one of the accounts."""
         row = await self._session.row(self._within(account_ids).where(self.table.c.id == entity_id))
@@ -98,10 +109,7 @@ class SqlCatalogue(ABC, Generic[Entity]):
         if parent_id is not None:
             assert self.parent is not None
             matches = matches.where(self.parent == parent_id)
-        newest = matches.order_by(self.table.c.created_at.desc(), self.table.c.seq.desc())
-        rows = await self._session.rows(newest.limit(page.limit).offset(page.offset))
-        counted = matches.with_only_columns(func.count(), maintain_column_froms=True)
-        return Slice(await self._entities(rows), (await self._session.rows(counted))[0][0])
+        return await self._page(matches, page)
 
     async def save(self, entity: Any) -> None:
         """Write everything about an existing thing that can change."""

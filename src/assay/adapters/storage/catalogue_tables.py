@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyCo
 from assay.adapters.storage.tables import SEQUENCE, Document, Moment, Words, metadata
 
 
-def _entity(name: str, *columns: Any) -> Table:
+def entity(name: str, *columns: Any) -> Table:
     """A table of things that belong to an account, were made by somebody and can be archived."""
     return Table(
         name,
@@ -24,7 +24,7 @@ def _entity(name: str, *columns: Any) -> Table:
     )
 
 
-application_specs = _entity(
+application_specs = entity(
     "application_specs",
     Column("name", Words, nullable=False),
     Column("description", Words, nullable=False),
@@ -32,7 +32,7 @@ application_specs = _entity(
     Column("theme_id", Words),
 )
 
-application_variants = _entity(
+application_variants = entity(
     "application_variants",
     Column("application_spec_id", Words, ForeignKey("application_specs.id"), nullable=False),
     Column("name", Words, nullable=False),
@@ -45,7 +45,7 @@ application_variants = _entity(
     Index("ix_application_variants_of_spec", "application_spec_id", "created_at", "seq"),
 )
 
-questions = _entity(
+questions = entity(
     "questions",
     Column("type", Words, nullable=False),
     Column("title", Words, nullable=False),
@@ -55,7 +55,7 @@ questions = _entity(
     Column("conditions", Document),
 )
 
-question_sets = _entity(
+question_sets = entity(
     "question_sets",
     Column("name", Words, nullable=False),
     Column("instructions", Words),
@@ -71,7 +71,7 @@ question_set_questions = Table(
     PrimaryKeyConstraint("question_set_seq", "position"),
 )
 
-evaluation_configs = _entity(
+evaluation_configs = entity(
     "evaluation_configs",
     Column("question_set_id", Words, ForeignKey("question_sets.id"), nullable=False),
     Column("evaluation_type", Words, nullable=False),

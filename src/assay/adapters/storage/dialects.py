@@ -397,8 +397,8 @@ class PostgresDialect:
     def writers(self) -> AsyncEngine:
         return create_async_engine(
             self.url,
-            pool_size=4,
-            max_overflow=12,
+            pool_size=16,
+            max_overflow=0,
             pool_timeout=30,
             pool_pre_ping=True,
             hide_parameters=True,

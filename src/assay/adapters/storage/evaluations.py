@@ -12,7 +12,16 @@ from assay.adapters.storage.codec import from_micros, is_storable, load_json
 from assay.adapters.storage.datasets import naming, to_dataset
 from assay.adapters.storage.paging import Listing, null_last, page_cursor, page_rows, text_conditions, unknown_order
 from assay.adapters.storage.session import Session, in_lists
-from assay.adapters.storage.tables import Document, Moment, Words, datasets, evaluation_datasets, evaluations, results
+from assay.adapters.storage.tables import (
+    Document,
+    Moment,
+    Words,
+    application_setups,
+    datasets,
+    evaluation_datasets,
+    evaluations,
+    results,
+)
 from assay.core.datasets import Dataset
 from assay.core.errors import InvalidInput
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
@@ -23,6 +32,7 @@ from assay.core.selection import Selection, Sort
 from assay.core.tasks import TaskSpec
 from assay.ports.storage import TextFilter
 
+_setup = application_setups.c
 _ORDERS = {
     "created_at": (evaluations.c.created_at, evaluations.c.seq),
     "updated_at": (evaluations.c.updated_at, evaluations.c.seq),
@@ -209,11 +219,16 @@ class SqlEvaluations:
         )
 
     async def recount(self, evaluation_seq: int, aliases: Sequence[str]) -> None:
-        """Set the counters from the stored results, with every writer of progress waiting outside."""
+        """Set the counters from the stored results, with every writer of progress waiting outside. An evaluation
+        of an application counts its items by their labels."""
         await self._session.row(select(evaluations.c.seq).where(evaluations.c.seq == evaluation_seq))
         self._session.changes.note(evaluation_seq)
         wanted = list(dict.fromkeys(aliases))
         statement = update(evaluations).where(evaluations.c.seq == evaluation_seq)
+        labelled = select(_setup.evaluation_seq).where(_setup.evaluation_seq == evaluation_seq)
+        counts_labels = bool(await self._session.rows(labelled))
+        if not wanted and counts_labels:
+            return
         if not wanted:
             values = {"item_successful": evaluations.c.item_total, "item_failed": 0, "error_count": 0}
             await self._session.run(statement.values(**values))
@@ -232,6 +247,9 @@ class SqlEvaluations:
             func.coalesce(func.sum(items.c.errors), 0),
         )
         successful, failed, errored = (await self._session.rows(counts))[0]
+        if counts_labels:
+            await self._session.run(statement.values(error_count=errored))
+            return
         await self._session.run(statement.values(item_successful=successful, item_failed=failed, error_count=errored))
 
     async def settle(self, evaluation_seq: int, values: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ _NUMBERS = text(
     "SELECT item_seq, number FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
     " AND number IS NOT NULL AND status IN ('completed', 'prefilled') ORDER BY item_seq"
 )
+_RENAME = text("UPDATE results SET alias = :after WHERE evaluation_seq = :evaluation AND alias = :before")
 _VALUES = text(
     "SELECT item_seq, value FROM results WHERE evaluation_seq = :evaluation AND alias = :alias"
     " AND status = 'completed' ORDER BY item_seq"
@@ -60,6 +61,12 @@ class SqlResults:
         if item_seq is not None:
             chosen.append(results.c.item_seq == item_seq)
         await self._session.run(delete(results).where(*chosen))
+
+    async def rename(self, evaluation_seq: int, aliases: Mapping[str, str]) -> None:
+        """Give the results of aliases new ones, by the old."""
+        for before, after in aliases.items():
+            names = {"evaluation": evaluation_seq, "before": before, "after": after}
+            await self._session.run(_RENAME, names)
 
     async def totals(self, evaluation_seq: int) -> Sequence[ResultTotals]:
         """Every alias with stored results, in no particular order."""

@@ -15,7 +15,7 @@ from assay.adapters.storage.dialects import Dialect, dialect_for
 from assay.adapters.storage.session import translated
 from assay.core.errors import NotConfigured
 
-HEAD = "0011"
+HEAD = "0014"
 """The newest revision in migrations/versions; revisions are numbers that sort as text."""
 VERSION_TABLE = "assay_schema"
 PATIENCE = 60.0

@@ -263,6 +263,17 @@ class SqlSpans:
                 contents[row.span_seq] = row
         return [_span(row, contents[row.seq]) for row in rows]
 
+    async def of_interactions(self, account_id: str, interaction_ids: Sequence[str]) -> Mapping[str, Sequence[Span]]:
+        """The spans of each of the interactions that has any, in the order in which they started."""
+        found: dict[str, list[Span]] = {}
+        for some in in_lists(list(dict.fromkeys(interaction_ids))):
+            of_some = select(spans).where(
+                spans.c.account_id == account_id, spans.c.application_interaction_id.in_(some)
+            )
+            for span in await self._filled(await self._session.rows(of_some.order_by(spans.c.started_at, spans.c.seq))):
+                found.setdefault(span.application_interaction_id or "", []).append(span)
+        return found
+
     async def lineage(self, account_id: str, span_ids: Sequence[str]) -> Mapping[str, SpanLink]:
         """The spans with these ids and all that they descend from."""
         links: dict[str, SpanLink] = {}

@@ -384,6 +384,7 @@ application_setups = Table(
     Column("dataset_version", Integer),
     Column("output_group_id", Words),
     Column("job_id", Words),
+    Column("generated_at", Moment),
     Index("ix_application_setups_of_spec", "application_spec_id", "evaluation_seq"),
 )
 
@@ -426,7 +427,16 @@ item_labels = Table(
     Column("seconds_spent", BigInteger),
     *_creation(),
     Column("updated_at", Moment, nullable=False),
+    Column("computing", Words, nullable=False, server_default="done"),
     Index("ix_item_labels_of_evaluation", "evaluation_seq", "status"),
+)
+_waiting = item_labels.c.computing == "waiting"
+Index(
+    "ix_item_labels_waiting",
+    item_labels.c.evaluation_seq,
+    item_labels.c.item_seq,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
 )
 
 item_label_revisions = Table(

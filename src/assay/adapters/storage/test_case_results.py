@@ -1,11 +1,11 @@
 """Results of test cases: items of evaluations with their labels, and the revisions that newer ones replaced."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, case, func, insert, select, text, update
 
 from assay.adapters.storage.codec import from_micros, to_micros
 from assay.adapters.storage.items import SqlItems
@@ -14,11 +14,41 @@ from assay.adapters.storage.tables import evaluations, item_label_revisions, ite
 from assay.core.evaluations import Evaluation, Item
 from assay.core.identity import Identity
 from assay.core.paging import NumberedPage, Slice
-from assay.core.test_case_results import AuditStatus, Labels, LabelStatus, TestCaseResult
+from assay.core.test_case_results import (
+    AuditStatus,
+    Computing,
+    LabellingFigures,
+    Labels,
+    LabelStatus,
+    TestCaseResult,
+)
 from assay.ports.storage import NewItem
 
 _label, _item = item_labels.c, items.c
 _SLICE = 1000
+_WAITING = _label.computing == "waiting"
+_BOUNDS = text(
+    "SELECT MIN(item_seq), MAX(item_seq) FROM ("
+    "SELECT item_seq, (ROW_NUMBER() OVER (ORDER BY item_seq) - 1) / :size AS chunk FROM item_labels"
+    " WHERE evaluation_seq = :evaluation AND computing = 'waiting'"
+    ") AS numbered GROUP BY chunk ORDER BY chunk"
+)
+_PUT_COLUMNS = (
+    "evaluation_data",
+    "output_id",
+    "status",
+    "answers",
+    "completed_at",
+    "audit_required",
+    "updated_at",
+    "computing",
+)
+"""What the engine's work changes of a result."""
+_PUT = (
+    update(item_labels)
+    .where(_label.item_seq == bindparam("of_item"))
+    .values({name: bindparam(f"new_{name}") for name in _PUT_COLUMNS})
+)
 
 
 def _selected() -> Select[Any]:
@@ -129,6 +159,115 @@ class SqlTestCaseResults:
         )
         return [_revised(result, row.replaced, row.invalidated_at) for row in rows]
 
+    async def put(self, results: Sequence[TestCaseResult]) -> None:
+        """Write the labels, the data and the state of results as they are, with no revision."""
+        for start in range(0, len(results), _SLICE):
+            rows = [(each.seq, _columns(each)) for each in results[start : start + _SLICE]]
+            put = [{"of_item": seq, **{f"new_{name}": row[name] for name in _PUT_COLUMNS}} for seq, row in rows]
+            await self._session.run(_PUT, put)
+
+    async def await_engine(self, evaluation_seq: int) -> None:
+        """Let every result of an evaluation wait for the engine."""
+        chosen = update(item_labels).where(_label.evaluation_seq == evaluation_seq)
+        await self._session.run(chosen.values(computing=str(Computing.WAITING)))
+
+    async def reopen(self, evaluation_seq: int, at: datetime) -> None:
+        """Take away the answers of every result that nobody annotated: it is pending again."""
+        chosen = update(item_labels).where(
+            _label.evaluation_seq == evaluation_seq, _label.annotated_by_id.is_(None), _label.status != "PENDING"
+        )
+        pending = {"status": "PENDING", "answers": None, "completed_at": None, "updated_at": at}
+        await self._session.run(chosen.values(pending))
+
+    async def waiting(self, evaluation: Evaluation, first_seq: int, last_seq: int) -> Sequence[TestCaseResult]:
+        """The results in a range of sequence numbers that wait for the engine, in order."""
+        chosen = _selected().where(
+            _label.evaluation_seq == evaluation.seq, _WAITING, _label.item_seq.between(first_seq, last_seq)
+        )
+        return [_to_result(row) for row in await self._session.rows(chosen.order_by(_label.item_seq))]
+
+    async def waiting_bounds(self, evaluation_seq: int, chunk_size: int) -> Sequence[tuple[int, int]]:
+        """(first_seq, last_seq) of runs of at most chunk_size results that wait for the engine, in order."""
+        rows = await self._session.rows(_BOUNDS, {"evaluation": evaluation_seq, "size": chunk_size})
+        return [(first, last) for first, last in rows]
+
+    async def tally(self, evaluation_seq: int) -> Mapping[tuple[LabelStatus, Computing], int]:
+        """How many results there are by label status and by how far the engine is."""
+        statement = (
+            select(_label.status, _label.computing, func.count())
+            .where(_label.evaluation_seq == evaluation_seq)
+            .group_by(_label.status, _label.computing)
+        )
+        rows = await self._session.rows(statement)
+        return {(LabelStatus(status), Computing(computing)): count for status, computing, count in rows}
+
+    async def count_waiting(self, evaluation_seq: int) -> int:
+        """How many results wait for the engine."""
+        statement = select(func.count()).where(_label.evaluation_seq == evaluation_seq, _WAITING)
+        return int((await self._session.rows(statement))[0][0])
+
+    async def stream(
+        self, evaluation: Evaluation, *, batch: int = 1000
+    ) -> AsyncIterator[Sequence[tuple[TestCaseResult, Item]]]:
+        """All results that are not archived, with their items and what tasks left for those, in order."""
+        members = _selected().where(_label.evaluation_seq == evaluation.seq, _item.archived_at.is_(None))
+        members = members.order_by(_label.item_seq).limit(batch)
+        last = -1
+        while True:
+            results = [_to_result(row) for row in await self._session.rows(members.where(_label.item_seq > last))]
+            if not results:
+                return
+            found = await self._items.range(evaluation.seq, results[0].seq, results[-1].seq)
+            by_seq = {item.seq: item for item in found}
+            yield [(result, by_seq[result.seq]) for result in results]
+            last = results[-1].seq
+
+    async def labelling(self, evaluation: Evaluation, annotated_by: str | None = None) -> LabellingFigures:
+        """The labelling of an evaluation in numbers; `annotated_by`: only what that identity labelled."""
+        done = _label.status == "COMPLETED"
+        timed = done & _label.seconds_spent.is_not(None)
+
+        def counted(condition: Any) -> Any:
+            return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+        statement = (
+            select(
+                func.count(),
+                counted(_label.audit_required.is_(True)),
+                counted(done),
+                counted(done & (_label.audit_status == "APPROVED")),
+                counted(done & (_label.audit_status == "FIXED")),
+                func.coalesce(func.sum(case((timed, _label.seconds_spent), else_=0)), 0),
+                counted(timed),
+                func.min(case((done, _label.completed_at))),
+                func.max(case((done, _label.completed_at))),
+            )
+            .join(items, _item.seq == _label.item_seq)
+            .where(_label.evaluation_seq == evaluation.seq, _item.archived_at.is_(None))
+        )
+        if annotated_by is not None:
+            statement = statement.where(_label.annotated_by_id == annotated_by)
+        row = (await self._session.rows(statement))[0]
+        total, flagged, labelled, approved, fixed, seconds, count = map(int, row[:7])
+        return LabellingFigures(total, flagged, labelled, approved, fixed, seconds, count, row[7], row[8])
+
+    async def contributors(self, evaluation: Evaluation, page: NumberedPage) -> Slice[str]:
+        """A page of the ids of those who labelled results that are completed, in order."""
+        chosen = (
+            select(_label.annotated_by_id)
+            .join(items, _item.seq == _label.item_seq)
+            .where(
+                _label.evaluation_seq == evaluation.seq,
+                _label.status == "COMPLETED",
+                _label.annotated_by_id.is_not(None),
+                _item.archived_at.is_(None),
+            )
+            .distinct()
+        )
+        total = int((await self._session.rows(select(func.count()).select_from(chosen.subquery())))[0][0])
+        rows = await self._session.rows(chosen.order_by(_label.annotated_by_id).limit(page.limit).offset(page.offset))
+        return Slice([row[0] for row in rows], total)
+
     async def last_completed(self, evaluation_seq: int) -> datetime | None:
         """When the last of the completed results completed."""
         statement = select(func.max(_label.completed_at)).where(
@@ -169,6 +308,7 @@ def _columns(result: TestCaseResult) -> dict[str, Any]:
         "created_by_id": result.created_by.id,
         "created_by_type": result.created_by.type,
         "updated_at": result.updated_at,
+        "computing": str(result.computing),
     }
 
 
@@ -209,6 +349,7 @@ def _to_result(row: Row[Any]) -> TestCaseResult:
         updated_at=row.updated_at,
         archived_at=row.archived_at,
         output_id=row.output_id,
+        computing=Computing(row.computing),
     )
 
 

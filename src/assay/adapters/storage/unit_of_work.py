@@ -3,15 +3,24 @@
 from assay.adapters.storage.accounts import SqlAccounts, SqlApiKeys
 from assay.adapters.storage.annotation_tasks import SqlAnnotationTasks
 from assay.adapters.storage.application_evaluations import SqlApplicationEvaluations
+from assay.adapters.storage.application_outputs import SqlApplicationOutputs
 from assay.adapters.storage.applications import SqlApplicationSpecs, SqlApplicationVariants, SqlEvaluationConfigs
 from assay.adapters.storage.dataset_items import SqlDatasetItems
 from assay.adapters.storage.datasets import SqlDatasets
 from assay.adapters.storage.evaluations import SqlEvaluations
 from assay.adapters.storage.files import SqlFiles
+from assay.adapters.storage.generation import SqlDrafts, SqlGenerationJobs
 from assay.adapters.storage.groups import SqlGroups
 from assay.adapters.storage.items import SqlItems
 from assay.adapters.storage.model_calls import SqlModelCalls
 from assay.adapters.storage.questions import SqlQuestions, SqlQuestionSets
+from assay.adapters.storage.records import (
+    SqlModelDeployments,
+    SqlModelInstances,
+    SqlModelTemplates,
+    SqlStudioProjects,
+    SqlVariantReports,
+)
 from assay.adapters.storage.registered_models import SqlRegisteredModels
 from assay.adapters.storage.results import SqlResults
 from assay.adapters.storage.rubrics import SqlRubrics
@@ -21,10 +30,13 @@ from assay.adapters.storage.test_case_results import SqlTestCaseResults
 from assay.adapters.storage.test_cases import SqlDatasetVersions, SqlTestCases
 from assay.core.applications import ApplicationSpec
 from assay.core.evaluation_configs import EvaluationConfig
+from assay.core.model_records import ModelTemplate
 from assay.core.questions import QuestionSet
+from assay.core.studio_projects import StudioProject
 from assay.ports.annotation import AnnotationTaskRepository
 from assay.ports.application_storage import (
     ApplicationEvaluationRepository,
+    ApplicationOutputRepository,
     DatasetVersionRepository,
     TestCaseRepository,
     TestCaseResultRepository,
@@ -32,7 +44,9 @@ from assay.ports.application_storage import (
 )
 from assay.ports.catalogue import Catalogue, QuestionCatalogue
 from assay.ports.files import FileRepository
+from assay.ports.generation import DraftCatalogue, GenerationJobCatalogue
 from assay.ports.model_calls import ModelCallRepository
+from assay.ports.records import DeploymentCatalogue, InstanceCatalogue, ReportCatalogue
 from assay.ports.registered_models import RegisteredModelRepository
 from assay.ports.rubrics import RubricRepository
 from assay.ports.spans import SpanAssessmentRepository, SpanRepository
@@ -70,9 +84,17 @@ class SqlUnitOfWork:
         self.evaluation_configs: Catalogue[EvaluationConfig] = SqlEvaluationConfigs(session)
         self.registered_models: RegisteredModelRepository = SqlRegisteredModels(session)
         self.application_evaluations: ApplicationEvaluationRepository = SqlApplicationEvaluations(session)
+        self.application_outputs: ApplicationOutputRepository = SqlApplicationOutputs(session)
         self.dataset_versions: DatasetVersionRepository = SqlDatasetVersions(session)
         self.test_cases: TestCaseRepository = SqlTestCases(session)
         self.test_case_results: TestCaseResultRepository = SqlTestCaseResults(session)
         self.files: FileRepository = SqlFiles(session)
         self.spans: SpanRepository = SqlSpans(session)
         self.span_assessments: SpanAssessmentRepository = SqlSpanAssessments(session)
+        self.studio_projects: Catalogue[StudioProject] = SqlStudioProjects(session)
+        self.model_templates: Catalogue[ModelTemplate] = SqlModelTemplates(session)
+        self.model_instances: InstanceCatalogue = SqlModelInstances(session)
+        self.model_deployments: DeploymentCatalogue = SqlModelDeployments(session)
+        self.variant_reports: ReportCatalogue = SqlVariantReports(session)
+        self.generation_jobs: GenerationJobCatalogue = SqlGenerationJobs(session)
+        self.draft_test_cases: DraftCatalogue = SqlDrafts(session)

@@ -10,6 +10,7 @@ from assay.core.errors import InvalidInput, Problem
 from assay.core.evaluation_configs import EvaluationConfig
 from assay.core.identity import Identity
 from assay.core.questions import Bounds, Choice, Question, QuestionSet, Scale
+from assay.core.studio_projects import StudioProject
 from assay.services.evaluation_configs import NewEvaluationConfig
 from assay.services.questions import FilledQuestionSet, InvalidQuestion, NewQuestion
 
@@ -69,6 +70,11 @@ def render_application_variant(variant: ApplicationVariant) -> dict[str, Any]:
         "published_at": variant.published_at,
         "updated_at": variant.updated_at,
     }
+
+
+def render_studio_project(project: StudioProject) -> dict[str, Any]:
+    """A studio project."""
+    return {**render_entity(project), "name": project.name, "description": project.description}
 
 
 def new_question(body: CreateQuestion) -> NewQuestion:

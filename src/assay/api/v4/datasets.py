@@ -3,11 +3,19 @@
 from typing import Any
 
 from assay.api.v4.rendering import render_creator
+from assay.api.v4.schemas.datasets import CreateEvaluationDataset
 from assay.core.datasets import Dataset, DatasetItem, DatasetVersion
 from assay.services.dataset_versions import DatasetViews
 from assay.services.test_cases import case_data
 
 _NO_VIEWS = DatasetViews()
+
+
+def dataset_metadata(body: CreateEvaluationDataset) -> dict[str, Any] | None:
+    """What a generated dataset is made from; None for a manual one."""
+    if body.type == "manual":
+        return None
+    return body.model_dump(include={"type", "knowledge_base_id", "harms_list", "advanced_config"}, exclude_none=True)
 
 
 def render_dataset(dataset: Dataset, views: DatasetViews = _NO_VIEWS) -> dict[str, Any]:
@@ -21,7 +29,7 @@ def render_dataset(dataset: Dataset, views: DatasetViews = _NO_VIEWS) -> dict[st
         "updated_at": dataset.updated_at or dataset.archived_at or dataset.created_at,
         "name": dataset.name,
         "schema_type": dataset.schema_type or "FLEXIBLE",
-        "knowledge_base_id": None,
+        "knowledge_base_id": (dataset.metadata or {}).get("knowledge_base_id"),
         "evaluation_dataset_metadata": dataset.metadata,
         "out_of_date": False,
         "vendor": None,

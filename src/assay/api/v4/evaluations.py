@@ -1,25 +1,29 @@
-"""Evaluations of applications and results of test cases as version 4 shows them."""
+"""Evaluations of applications as version 4 shows them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from assay.api.v4.catalogue import render_application_spec, render_evaluation_config, render_filled_question_set
-from assay.api.v4.datasets import render_dataset, render_test_case
+from assay.api.v4.datasets import render_dataset
+from assay.api.v4.jobs import render_jobs
 from assay.api.v4.rendering import render_creator
+from assay.api.v4.results import render_shown
 from assay.core.application_evaluations import ApplicationEvaluation
 from assay.core.evaluations import Evaluation, EvaluationStatus
 from assay.core.tasks import TaskSpec
-from assay.core.test_case_results import TestCaseResult
-from assay.services.application_evaluations import ExpandedConfig, Surroundings
+from assay.services.application_evaluations import Surroundings
+from assay.services.application_tasks import ExpandedConfig
 from assay.services.questions import FilledQuestionSet
-from assay.services.test_case_results import QUESTION_TASKS, ShownResult
+from assay.services.result_views import QUESTION_TASKS, ShownResult
 
 STATUS = {
     EvaluationStatus.RUNNING: "PENDING",
     EvaluationStatus.COMPLETED: "COMPLETED",
     EvaluationStatus.FAILED: "FAILED",
 }
-JOB_WAITS = "this version of Assay does not run applications: results of a builder evaluation are not generated"
+
+LEGACY_VIEWS = ("AnnotationResults", "Task", "TestCaseVersion")
+"""What older clients see of results inside evaluations."""
 
 
 def render_evaluation(found: ApplicationEvaluation) -> dict[str, Any]:
@@ -61,7 +65,7 @@ def render_with_views(
         spec = around.specs.get(found.spec_id)
         shown["application_spec"] = None if spec is None else render_application_spec(spec)
     if "AsyncJobs" in views:
-        shown["async_jobs"] = _jobs(found)
+        shown["async_jobs"] = render_jobs(found, around)
     if "EvaluationConfig" in views:
         config_id = found.setup.configuration_id if found.setup else None
         config = around.configs.get(config_id) if config_id else None
@@ -69,30 +73,8 @@ def render_with_views(
     if "EvaluationDatasets" in views:
         shown["evaluation_datasets"] = [render_dataset(dataset) for dataset in evaluation.datasets]
     if "TestCaseResults" in views:
-        shown["test_case_results"] = [
-            render_shown(each, ("AnnotationResults", "Task", "TestCaseVersion"))
-            for each in results.get(evaluation.id, ())
-        ]
+        shown["test_case_results"] = [render_shown(each, LEGACY_VIEWS) for each in results.get(evaluation.id, ())]
     return shown
-
-
-def _jobs(found: ApplicationEvaluation) -> list[dict[str, Any]]:
-    if found.setup is None or found.setup.job_id is None:
-        return []
-    made = found.evaluation.created_at
-    return [
-        {
-            "id": found.setup.job_id,
-            "created_at": made,
-            "updated_at": made,
-            "status": "Pending",
-            "job_type": "evaluation-builder",
-            "parent_job_id": None,
-            "progress": None,
-            "job_metadata": None,
-            "status_reason": JOB_WAITS,
-        }
-    ]
 
 
 def _expanded(config: ExpandedConfig) -> dict[str, Any]:
@@ -156,63 +138,3 @@ def _of_tasks(evaluation: Evaluation) -> dict[str, Any]:
 def _question_of(task: TaskSpec) -> dict[str, Any]:
     asked = task.configuration
     return _legacy_question({**asked, "question_id": task.alias, "title": asked.get("name") or task.alias})
-
-
-def render_result(result: TestCaseResult) -> dict[str, Any]:
-    """A result without views."""
-    labels = result.labels
-    annotator, editor = labels.annotated_by, labels.edited_by
-    return {
-        "id": result.id,
-        "account_id": result.account_id,
-        "created_at": result.created_at,
-        **render_creator(result.created_by),
-        "archived_at": result.archived_at,
-        "updated_at": result.updated_at,
-        "application_spec_id": result.spec_id,
-        "evaluation_id": result.evaluation_id,
-        "evaluation_dataset_id": result.dataset_id,
-        "evaluation_dataset_version_num": result.dataset_version,
-        "test_case_id": result.test_case_id,
-        "test_case_evaluation_data": result.evaluation_data,
-        "test_case_evaluation_data_schema": result.schema_type,
-        "label_status": labels.status,
-        "result": labels.answers,
-        "completed_at": labels.completed_at,
-        "audit_status": labels.audit_status,
-        "audit_required": labels.audit_required,
-        "audit_comment": labels.audit_comment,
-        "time_spent_labeling_s": labels.seconds_spent,
-        "application_test_case_output_id": result.output_id,
-        "annotated_by_user_id": annotator and annotator.id,
-        "annotated_by_identity_type": annotator and annotator.type,
-        "edited_by_user_id": editor and editor.id,
-        "edited_by_identity_type": editor and editor.type,
-        "edited_by": None,
-        "invalidated_at": result.invalidated_at,
-    }
-
-
-_LATER: Mapping[str, tuple[str, Any]] = {
-    "AnnotationResults": ("annotation_results", []),
-    "AuditTasks": ("audit_tasks", []),
-    "Metrics": ("metrics", None),
-    "Task": ("task", None),
-    "Trace": ("application_test_case_output", None),
-}
-"""Views of what this version does not make yet: their keys, and what stands there."""
-
-
-def render_shown(shown: ShownResult, views: Collection[str]) -> dict[str, Any]:
-    """A result with the views asked for."""
-    rendered = render_result(shown.result)
-    rendered.update(_LATER[view] for view in views if view in _LATER)
-    if "CustomMetrics" in views:
-        rendered["custom_metrics"] = [
-            {"id": each.id, "name": each.name, "type": each.type, "output": each.output}
-            for each in shown.custom_metrics
-        ]
-    if "TestCaseVersion" in views:
-        case = shown.test_case
-        rendered["test_case_version"] = None if case is None else render_test_case(*case, now=False)
-    return rendered

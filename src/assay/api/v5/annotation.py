@@ -51,6 +51,7 @@ def render_view(view: TaskView) -> dict[str, Any]:
                 "question": question,
                 "layout": _container(asked.layout, view),
                 "prefilled": view.prefilled.get(asked.alias),
+                "rubric": asked.rubric,
             }
         )
     answers = None if view.answers is None else dict(view.answers)

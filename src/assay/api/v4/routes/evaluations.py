@@ -11,9 +11,10 @@ from assay.api.shared.services import ApiServices, FromServices
 from assay.api.shared.versions import version_router
 from assay.api.v4.bodies import CreateBody, PatchBody
 from assay.api.v4.catalogue import new_evaluation_config
-from assay.api.v4.evaluations import render_evaluation, render_with_views
+from assay.api.v4.evaluations import LEGACY_VIEWS, render_evaluation, render_with_views
 from assay.api.v4.paging import OptionalText, list_of, page_answer, sorted_page_of
 from assay.api.v4.rendering import Deleted, deleted_answer
+from assay.api.v4.results import wanted_views
 from assay.api.v4.schemas import evaluations as wire
 from assay.api.v4.schemas.entities import Numbered
 from assay.api.v4.tenancy import FromAccounts
@@ -36,8 +37,7 @@ async def create_evaluation(
     caller: FromCaller,
     body: Annotated[wire.CreateApplicationEvaluation, Depends(CreateBody(wire.CreateApplicationEvaluation))],
 ) -> Response:
-    """Make an evaluation; it is PENDING and without results. A builder's job waits: this version runs no
-    applications, and its results have to be posted."""
+    """Make an evaluation; it is PENDING and without results. A builder's results are made by its job."""
     acting = caller.within(body.account_id)
     return json_response(render_evaluation(await services.application_evaluations.create(acting, _new(body))))
 
@@ -108,11 +108,11 @@ async def _with_views(
     most: NumberedPage,
 ) -> list[dict[str, Any]]:
     around = await services.application_evaluations.surroundings(
-        found, specs="ApplicationSpec" in view, configs="EvaluationConfig" in view
+        found, specs="ApplicationSpec" in view, configs="EvaluationConfig" in view, jobs="AsyncJobs" in view
     )
     results = {}
     if "TestCaseResults" in view:
-        results = await services.test_case_results.of_evaluations(caller, found, most)
+        results = await services.test_case_results.of_evaluations(caller, found, most, wanted_views(LEGACY_VIEWS))
     return [render_with_views(each, view, around, results) for each in found]
 
 

@@ -9,13 +9,14 @@ from assay.api.shared.rendering import json_response
 from assay.api.shared.services import FromServices
 from assay.api.shared.versions import version_router
 from assay.api.v4.bodies import CreateBatch, CreateBody, PatchBody
-from assay.api.v4.evaluations import render_result, render_shown
 from assay.api.v4.paging import FromPage, list_of, page_answer
+from assay.api.v4.results import render_result, render_shown, wanted_views
 from assay.api.v4.schemas import results as wire
 from assay.api.v4.schemas.entities import Numbered
 from assay.api.v4.tenancy import FromAccounts
 from assay.core.test_case_results import AuditStatus, LabelStatus
-from assay.services.test_case_results import LabelChanges, NewTestCaseResult
+from assay.services.labels import LabelChanges
+from assay.services.test_case_results import NewTestCaseResult
 
 router = version_router("/v4", "Test case results (v4)")
 
@@ -58,10 +59,9 @@ async def list_test_case_results(
     view: FromViews,
     include_archived: bool = False,
 ) -> Response:
-    """An evaluation's results, oldest first. Tasks, annotation results, traces and clients' metrics are not in
-    this version: their views are empty."""
+    """An evaluation's results, oldest first."""
     found = await services.test_case_results.list(
-        caller, evaluation_id, page, include_archived=include_archived, with_cases="TestCaseVersion" in view
+        caller, evaluation_id, page, wanted_views(view), include_archived=include_archived
     )
     return page_answer([render_shown(each, view) for each in found.items], found, page)
 
@@ -85,9 +85,7 @@ async def retrieve_test_case_result(
     evaluation_id: str, test_case_result_id: str, services: FromServices, caller: FromCaller, view: FromViews
 ) -> Response:
     """One result."""
-    shown = await services.test_case_results.get(
-        caller, evaluation_id, test_case_result_id, with_case="TestCaseVersion" in view
-    )
+    shown = await services.test_case_results.get(caller, evaluation_id, test_case_result_id, wanted_views(view))
     return json_response(render_shown(shown, view))
 
 

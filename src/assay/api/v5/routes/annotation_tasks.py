@@ -102,9 +102,8 @@ async def claim_annotation_task(
     """Take the next task, or get the one that is held already with a new lease; `task` is null when there is none."""
     kind = AnnotationKind(body.task_type or AnnotationKind.CONTRIBUTOR_ANNOTATION)
     wanted = ClaimRequest(kind, body.queue_id, body.evaluation_id, bool(body.skip_current))
-    task = await services.annotation_tasks.claim(caller, wanted)
-    shown = None if task is None else render_view(await services.contributor_answers.view_of(caller, task))
-    return json_response({"object": "annotation_task.claim", "task": shown})
+    view = await services.contributor_answers.claim(caller, wanted)
+    return json_response({"object": "annotation_task.claim", "task": None if view is None else render_view(view)})
 
 
 @router.get("/annotation-tasks/{task_id}", response_model=wire.AnnotationTaskDetail)

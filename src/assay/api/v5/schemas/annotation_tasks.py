@@ -156,14 +156,34 @@ class ShownContainer(BaseModel):
     children: list["ShownContainer | ShownComponent"]
 
 
+class ShownCriterion(BaseModel):
+    """A criterion as it was when the evaluation was made."""
+
+    id: str
+    version: int
+    title: str
+    weight: float
+
+
+class ShownRubric(BaseModel):
+    """A rubric as it was when the evaluation was made."""
+
+    version: int
+    title: str
+    tags: list[str]
+    criteria: list[ShownCriterion]
+
+
 class AskedQuestion(BaseModel):
-    """A question of the task. `prefilled` is the answer that the item brings along, null when it brings none."""
+    """A question of the task, and the rubric to answer by. `prefilled` is the answer that the item brings along, null
+    when it brings none."""
 
     alias: str
     required: bool
     question: Question
     layout: ShownContainer
     prefilled: Any
+    rubric: ShownRubric | None
 
 
 class AnnotationHistory(BaseModel):
