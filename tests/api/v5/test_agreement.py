@@ -3,6 +3,7 @@
 import pytest
 
 from assay.api.v5.schemas.agreement import Agreement
+from assay.core.results import ErrorType
 from tests.builders.contributing import People, contributor_task
 from tests.builders.evaluating import evaluating_api, metric_task
 
@@ -110,3 +111,23 @@ async def test_there_is_nothing_to_compare_where_nobody_is_asked(people):
     }
     path = f"/v5/evaluations/{created['id']}/agreement"
     assert (await people.api.served.stranger.get(path)).status_code == 404
+
+
+async def test_a_judge_of_the_same_question_is_compared_without_being_asked_for(people):
+    question, other = await people.asks(), await people.asks()
+    judges = [
+        {
+            "task_type": "auto_evaluation.question",
+            "alias": alias,
+            "configuration": {"model": "fake/judge", "prompt": "How is {{item.answer}}?", "question_id": question_id},
+        }
+        for alias, question_id in (("judge", question), ("another", other))
+    ]
+    answers = {"ann": ["good", "bad", "good", "bad"]}
+    created = await _answered(people, answers, *judges, contributor_task(question))
+    await people.api.store(created["id"], "judge", "good", "bad", "bad", ErrorType.INVALID_OUTPUT)
+    await people.api.store(created["id"], "another", "good", "bad", "good", "bad")
+    (found,) = (await _agreement(people, created))["comparisons"]
+    assert (found["aliases"], found["items"], found["missing"]) == (["judge", "quality"], 3, [1, 0])
+    assert found["percent_agreement"]["value"] == pytest.approx(2 / 3)
+    assert found["cohens_kappa"]["value"] == pytest.approx(0.4)
