@@ -20,6 +20,11 @@ OF_OUTPUT: Mapping[str, str] = {
     "generation_extra_info": "extra_info",
 }
 OF_SPAN = ("input", "output", "expected")
+FORMS = (
+    f"it begins with test_case_data and one of {', '.join(OF_CASE)}; is test_case_output alone, or begins with it and "
+    f"one of {', '.join(OF_OUTPUT)}; or begins with trace, a node and one of {', '.join(OF_SPAN)}"
+)
+"""How a data location looks, for whoever sent something else."""
 
 INPUT: tuple[str, ...] = ("test_case_data", "input")
 EXPECTED: tuple[str, ...] = ("test_case_data", "expected_output")

@@ -18,7 +18,7 @@ from assay.core.application_evaluations import (
 )
 from assay.core.application_outputs import OutputFilter
 from assay.core.applications import ApplicationSpec, ApplicationVariant
-from assay.core.data_locs import is_there, path_of, places_in
+from assay.core.data_locs import FORMS, is_there, path_of, places_in
 from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.evaluation_configs import EvaluationConfig, EvaluationType
 from assay.core.evaluations import Evaluation, EvaluationStatus, Progress
@@ -411,7 +411,7 @@ async def _check_places(
     for place, optional in (each for config in annotation_configs(setup) for each in places_in(config)):
         path = path_of(place)
         if path is None:
-            raise RuleViolation(f"{list(place)} is no data_loc: see test_case_data, test_case_output and trace")
+            raise RuleViolation(f"{list(place)} is no data_loc: {FORMS}")
         if not optional and place not in lenient and (given or place[0] == "test_case_data"):
             wanted.append((place, path))
     if not wanted:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from assay.core.errors import InvalidInput, Problem
+from assay.core.errors import InvalidInput, Problem, RuleViolation
 from assay.core.identity import Caller, Identity
 from assay.core.questions import answer_problem, is_asked
 from assay.core.test_case_results import AuditStatus, Labels, LabelStatus
@@ -57,9 +57,18 @@ def labelled_by(
         missing = _unanswered(config, labels.answers or {}, (*loc, "result"))
         if missing:
             raise InvalidInput(missing)
+    if status is LabelStatus.PENDING and config is not None:
+        labels = replace(labels, audit_status=_verdict_on_nothing(changes))
     completed_at = labels.completed_at if before.status is LabelStatus.COMPLETED else at
     labels = replace(labels, status=status, completed_at=completed_at if status is LabelStatus.COMPLETED else None)
     return _signed(caller, before, labels, changes, answered=answered)
+
+
+def _verdict_on_nothing(changes: LabelChanges) -> AuditStatus:
+    """A pending result is unaudited: a verdict from before would pass for one on the answer that is to come."""
+    if changes.audit_status not in (None, AuditStatus.UNAUDITED):
+        raise RuleViolation("the result is pending: there is no answer yet to be audited")
+    return AuditStatus.UNAUDITED
 
 
 def _signed(caller: Caller, before: Labels, labels: Labels, changes: LabelChanges, *, answered: bool) -> Labels:

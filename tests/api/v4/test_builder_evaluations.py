@@ -235,6 +235,14 @@ async def test_a_data_loc_that_points_at_nothing_is_refused_unless_it_is_optiona
             await scene.make(annotation_config=optional)
 
 
+async def test_what_is_no_data_loc_is_told_what_one_looks_like(tmp_path):
+    async with a_stage(tmp_path) as stage:
+        scene = await Scene(stage).build()
+        said = r"'answer'\] is no data_loc.*expected_extra_info.*output, generation_output"
+        with pytest.raises(BadRequestError, match=said):
+            await scene.make(annotation_config={"components": [[{"data_loc": ["test_case_output", "answer"]}]]})
+
+
 async def test_a_judge_sees_what_the_annotation_config_shows_it(tmp_path):
     span = {
         "node_id": "retrieval",

@@ -106,6 +106,22 @@ async def test_every_result_is_claimed_answered_and_audited_once(scene):
     assert sorted(value for value, _ in await scene.column()) == [0, 1, 1]
 
 
+async def test_a_verdict_is_about_an_answer_that_is_there_and_does_not_outlive_it(scene):
+    [question] = scene.questions
+    task = await scene.claim()
+    with pytest.raises(BadRequestError, match="no answer yet to be audited"):
+        await scene.patch(task.task_entity_id, audit_status="APPROVED")
+    await scene.patch(task.task_entity_id, result={question: 1})
+    async with scene.stage.person("auditor") as auditor:
+        audit = await scene.claim(auditor, task_type=AUDIT)
+        await scene.patch(audit.task_entity_id, auditor, audit_status="APPROVED")
+        sent_back = await scene.patch(audit.task_entity_id, auditor, label_status="PENDING")
+        assert (sent_back.label_status, sent_back.audit_status) == ("PENDING", "UNAUDITED")
+        again = await scene.patch(task.task_entity_id, result={question: 0})
+        assert (again.label_status, again.audit_status) == ("COMPLETED", "UNAUDITED")
+        assert (await scene.claim(auditor, task_type=AUDIT)).task_entity_id == task.task_entity_id
+
+
 async def test_the_metrics_say_how_the_labelling_goes_on(scene):
     [question] = scene.questions
     empty = await scene.client.evaluations.evaluation_metrics.retrieve(scene.id)
