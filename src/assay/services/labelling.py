@@ -148,8 +148,8 @@ class _Rules:
 
     def labelled(self, result: TestCaseResult, left: Mapping[str, Result]) -> TestCaseResult:
         """A result after the engine's work; labels that people gave meanwhile stay."""
-        errored = any(left[alias].status is ResultStatus.ERRORED for alias in self.aliases)
-        after = replace(result, computing=Computing.FAILED if errored else Computing.DONE, updated_at=self.at)
+        failed = self._has_failed(left)
+        after = replace(result, computing=Computing.FAILED if failed else Computing.DONE, updated_at=self.at)
         output = left.get(OUTPUT_ALIAS) if self.runs_variant else None
         if output is not None and output.status is ResultStatus.COMPLETED:
             after = replace(after, evaluation_data=output_data(output, result.schema_type))
@@ -158,6 +158,19 @@ class _Rules:
         if output is not None and output.status is ResultStatus.ERRORED:
             return replace(after, labels=replace(result.labels, status=LabelStatus.FAILED))
         return replace(after, labels=self._labels(result.labels, left))
+
+    def _has_failed(self, left: Mapping[str, Result]) -> bool:
+        """Whether the engine's work on a result came to nothing that counts: the output or a metric failed, or the
+        judge left what it had to answer. A voluntary question that it could not answer is no failure."""
+        judged = {
+            task.alias: str(task.configuration["question_id"])
+            for task in self.found.evaluation.tasks
+            if task.task_type == JUDGED
+        }
+        errored = (alias for alias in self.aliases if left[alias].status is ResultStatus.ERRORED)
+        if any(alias not in judged for alias in errored):
+            return True
+        return self._is_unjudged({question_id: left[alias] for alias, question_id in judged.items() if alias in left})
 
     @property
     def runs_variant(self) -> bool:
@@ -184,18 +197,25 @@ class _Rules:
             for question_id, result in left.items()
             if result.status is ResultStatus.COMPLETED
         }
-        open_questions = [question_id for question_id, each in left.items() if each.status is ResultStatus.ERRORED]
-        required = {
-            each.id
-            for each in (self.config.questions if self.config else ())
-            if self.config and self.config.question_set.requires(each)
-        }
-        if open_questions and (not answers or required.intersection(open_questions)):
+        if self._is_unjudged(left):
             return replace(before, status=LabelStatus.FAILED, answers=answers or None)
         flagged = True if flags_review(self.config, answers) else before.audit_required
         return replace(
             before, status=LabelStatus.COMPLETED, answers=answers, completed_at=self.at, audit_required=flagged
         )
+
+    def _is_unjudged(self, left: Mapping[str, Result]) -> bool:
+        """Whether a judge's results by question lack an answer that there must be: a required one, or any."""
+        unanswered = [question_id for question_id, each in left.items() if each.status is ResultStatus.ERRORED]
+        if not unanswered:
+            return False
+        required = {
+            each.id
+            for each in (self.config.questions if self.config else ())
+            if self.config and self.config.question_set.requires(each)
+        }
+        answered = any(each.status is ResultStatus.COMPLETED for each in left.values())
+        return not answered or bool(required.intersection(unanswered))
 
 
 def asks(setup: ApplicationSetup, config: ExpandedConfig | None) -> bool:

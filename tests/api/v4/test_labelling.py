@@ -305,6 +305,20 @@ async def test_people_beside_a_judge_are_compared_question_by_question(tmp_path)
         assert annotated.result == {good: 1, why: "because"}
 
 
+@pytest.mark.parametrize("kind", ["llm_auto", "llm_benchmark"])
+async def test_a_voluntary_question_that_a_judge_cannot_answer_fails_no_job(tmp_path, kind):
+    free = {"type": "free_text", "prompt": "Why?"}
+    async with a_stage(tmp_path) as stage:
+        stage.models.answer = lambda text: None if "Why?" in text else '{"reasoning": "", "answer": "Good"}'
+        scene = await Scene(stage).build(CATEGORICAL, free, kind=kind)
+        found = await stage.client.evaluations.retrieve(scene.id, view=["AsyncJobs"])
+        assert {job.status for job in found.async_jobs} == {"Completed"}
+        stage.models.answer = lambda text: '{"reasoning": "", "answer": "because"}' if "Why?" in text else None
+        scene = await Scene(stage).build(CATEGORICAL, free, kind=kind)
+        found = await stage.client.evaluations.retrieve(scene.id, view=["AsyncJobs"])
+        assert {job.job_type: job.status for job in found.async_jobs}["evaluation-auto-eval"] == "Failed"
+
+
 async def test_a_judged_evaluation_becomes_hybrid_and_keeps_the_judges_answers(tmp_path):
     async with a_stage(tmp_path) as stage:
         stage.models.answer = lambda text: '{"reasoning": "", "answer": "Good"}'
