@@ -60,7 +60,7 @@ def list_(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
             f"{key.created_at:%Y-%m-%d}",
             revoked,
         )
-    make_console().print(table)
+    make_console(width=140).print(table)
 
 
 def _whose(key: "ApiKey") -> str:

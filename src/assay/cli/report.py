@@ -10,20 +10,19 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WIDTH = 140
-PICTURE_WIDTH = 100
+WIDTH = 100
 NOTHING = "-"
 MOST_SHARES = 5
 LONGEST_MESSAGE = 200
 
 
-def make_console(*, stderr: bool = False, record: bool = False) -> "Console":
-    """A console as wide as the terminal; where there is none, wide enough for every table."""
+def make_console(*, stderr: bool = False, record: bool = False, width: int = WIDTH) -> "Console":
+    """A console as wide as the terminal; `width` columns where there is none."""
     from rich.console import Console
 
     console = Console(stderr=stderr, record=record, highlight=False)
     if not console.is_terminal:
-        console.width = PICTURE_WIDTH if record else WIDTH
+        console.width = width
     return console
 
 
