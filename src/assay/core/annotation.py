@@ -260,11 +260,6 @@ def reinstated(task: AnnotationTask, tasks: Tasks, at: datetime) -> list[Annotat
     return [done, *_now_ready(done, tasks, at)]
 
 
-def made_ready(task: AnnotationTask, at: datetime) -> AnnotationTask:
-    """An answer task whose item has all that it shows."""
-    return replace(task, status=AnnotationStatus.PENDING, updated_at=at)
-
-
 def due(tasks: Tasks, at: datetime) -> list[AnnotationTask]:
     """The audits that were added late and can begin at once: what they look at is done already."""
     done = {(each.kind.audit, each.slot, each.level + 1) for each in tasks if each.is_done}

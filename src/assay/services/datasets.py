@@ -258,22 +258,33 @@ async def _next_version(work: UnitOfWork, dataset: Dataset) -> Dataset:
 def _new_items(
     dataset: Dataset, rows: Sequence[Row], files: Sequence[Files | None], caller: Caller, at: datetime
 ) -> list[DatasetItem]:
-    return [
-        DatasetItem(
-            id=str(uuid_utils.uuid7()),
-            seq=0,
-            dataset_id=dataset.id,
-            data=row,
-            files=row_files,
-            content_hash=content_hash(row, row_files),
-            start_version=dataset.current_version_num,
-            end_version=None,
-            created_at=at,
-            updated_at=at,
-            created_by=caller.identity,
-        )
-        for row, row_files in zip(rows, files, strict=True)
-    ]
+    return [new_item(dataset, caller, at, row, files=row_files) for row, row_files in zip(rows, files, strict=True)]
+
+
+def new_item(
+    dataset: Dataset,
+    caller: Caller,
+    at: datetime,
+    data: Mapping[str, Any],
+    *,
+    files: Files | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> DatasetItem:
+    """An item that begins with the dataset's current version."""
+    return DatasetItem(
+        id=str(uuid_utils.uuid7()),
+        seq=0,
+        dataset_id=dataset.id,
+        data=data,
+        files=files,
+        content_hash=content_hash(data, files),
+        start_version=dataset.current_version_num,
+        end_version=None,
+        created_at=at,
+        updated_at=at,
+        created_by=caller.identity,
+        extra=extra,
+    )
 
 
 def _files_by_row(rows: Rows, files: Sequence[Files] | None) -> list[Files | None]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import uuid_utils
-
 from assay.core.datasets import Dataset, DatasetItem, content_hash
 from assay.core.errors import InvalidInput, NotFound, Problem, RuleViolation
 from assay.core.files import named_files
@@ -15,6 +13,7 @@ from assay.core.paging import NumberedPage, Slice
 from assay.ports.clock import Clock
 from assay.ports.storage import Storage, UnitOfWork
 from assay.services.dataset_versions import found_dataset, opened, version_at, writable_dataset
+from assay.services.datasets import new_item
 from assay.services.files import require_named
 
 Loc = tuple[str | int, ...]
@@ -183,23 +182,7 @@ async def add_cases(
         return dataset, []
     dataset = await opened(work, dataset, at)
     rows = [stored_row(dataset, each.data) for each in new]
-    items = [
-        DatasetItem(
-            id=str(uuid_utils.uuid7()),
-            seq=0,
-            dataset_id=dataset.id,
-            data=row,
-            files=None,
-            content_hash=content_hash(row, None),
-            start_version=dataset.current_version_num,
-            end_version=None,
-            created_at=at,
-            updated_at=at,
-            created_by=caller.identity,
-            extra=each.extra,
-        )
-        for row, each in zip(rows, new, strict=True)
-    ]
+    items = [new_item(dataset, caller, at, row, extra=each.extra) for row, each in zip(rows, new, strict=True)]
     await work.dataset_items.add(dataset, items)
     return dataset, items
 

@@ -260,37 +260,29 @@ class TaskAggregate(BaseModel):
     sandbox: str | None
 
 
-class TaskEstimate(BaseModel):
-    """What one task would ask of one model. `cached_calls` of the `calls` would be answered from the cache; tokens
-    and costs (US dollars) are of the others: expected ones by past calls of the model, `at_most` by what the
-    requests allow; null where nothing tells."""
+class EstimateTotal(BaseModel):
+    """What would be asked: `cached_calls` of the `calls` would be answered from the cache; tokens and costs (US
+    dollars) are of the others: expected ones by past calls of the model, `at_most` by what the requests allow; null
+    where nothing tells, and in a sum where one of its parts is null."""
+
+    calls: int
+    cached_calls: int
+    prompt_tokens: int
+    completion_tokens: int | None
+    completion_tokens_at_most: int | None
+    prompt_cost: float | None
+    cost: float | None
+    cost_at_most: float | None
+
+
+class TaskEstimate(EstimateTotal):
+    """What one task would ask of one model."""
 
     alias: str
     task_type: str
     model: str
-    calls: int
-    cached_calls: int
-    prompt_tokens: int
-    completion_tokens: int | None
-    completion_tokens_at_most: int | None
-    prompt_cost: float | None
-    cost: float | None
-    cost_at_most: float | None
     characters_a_token: float
     past_calls: int
-
-
-class EstimateTotal(BaseModel):
-    """The sums over the tasks; null where one of them is not known."""
-
-    calls: int
-    cached_calls: int
-    prompt_tokens: int
-    completion_tokens: int | None
-    completion_tokens_at_most: int | None
-    prompt_cost: float | None
-    cost: float | None
-    cost_at_most: float | None
 
 
 class ForgottenAnswers(BaseModel):
